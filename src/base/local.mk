@@ -1,0 +1,12 @@
+# The floor base: list its sources and unit tests here (extended by the floor's owner).
+
+noinst_LIBRARIES += src/base/libbase.a
+src_base_libbase_a_SOURCES = \
+	src/base/error.c \
+	src/base/error.h \
+	src/base/log.c \
+	src/base/log.h \
+	src/base/memory.c \
+	src/base/memory.h \
+	src/base/text.c \
+	src/base/text.h
