@@ -3,7 +3,7 @@
  *
  * TLS 1.2 and up, SNI, chain, name and date verified (DESIGN section 5, "TLS"). A write that would
  * block while the server is waiting to write drains input into a bounded spill, so pipelining cannot
- * deadlock. Not for several threads at once; stream_wake may be called from any thread. */
+ * deadlock. Not for several threads at once. */
 #ifndef MAILTWIN_IMAP_STREAM_H
 #define MAILTWIN_IMAP_STREAM_H
 
@@ -15,29 +15,29 @@
 
 enum tls_mode { TLS_IMPLICIT, TLS_STARTTLS, TLS_NONE };
 
-struct stream_options { /* strings borrowed for the call of stream_open */
-	const char *host;	 /* name or IP literal, without brackets */
+struct stream_options {   /* strings borrowed for the call of stream_open */
+	const char *host; /* name or IP literal, without brackets */
 	uint16_t port;
-	enum tls_mode tls;	 /* STARTTLS: plain until stream_start_tls */
-	const char *ca_file;	 /* NULL: the system's */
+	enum tls_mode tls;       /* STARTTLS: plain until stream_start_tls */
+	const char *ca_file;     /* NULL: the system's */
 	const char *fingerprint; /* 64 hex digits, colons and case ignored; NULL: none */
-	const char *tunnel;	 /* a command for /bin/sh -c instead of a connection; NULL: none */
-	bool allow_plaintext;	 /* tls = none to an address that is not loopback */
-	int timeout;		 /* seconds without a byte */
-	int stop_fd;		 /* becomes readable when the run is to stop at once; -1: none */
+	const char *tunnel;      /* a command for /bin/sh -c instead of a connection; NULL: none */
+	bool allow_plaintext;    /* tls = none to an address that is not loopback */
+	int timeout;             /* seconds without a byte; 0: 60 */
+	int stop_fd;             /* becomes readable when the run is to stop at once; -1: none */
 };
 
 struct stream;
 
 struct stream_traffic {
-	uint64_t bytes_in;	/* octets that crossed the socket */
+	uint64_t bytes_in; /* octets that crossed the socket */
 	uint64_t bytes_out;
-	uint64_t round_trips;	/* turns from writing to reading, without handshakes */
+	uint64_t round_trips; /* turns from writing to reading, without handshakes */
 };
 
 /* Connects: addresses in turn, the next after 2 s. Errors: ERROR_NETWORK, ERROR_CERTIFICATE (with
- * the reason: expired, other name, not trusted, other fingerprint), ERROR_CONFIG (bad host),
- * ERROR_STOPPED. */
+ * the reason: expired, other name, not trusted, other fingerprint), ERROR_CONFIG (bad host, bad
+ * fingerprint, unreadable ca_file, plain text to a stranger), ERROR_STOPPED. */
 int stream_open(struct stream **stream, const struct stream_options *options, struct error *err);
 void stream_close(struct stream **stream);
 
@@ -57,9 +57,14 @@ int stream_flush(struct stream *stream, struct error *err);
 /* Octets received and not yet read. */
 size_t stream_pending(const struct stream *stream);
 
+/* The failure that ended the stream: -1 and the error, or 0. For use after libetpan, which reports
+ * all failures as the same. What arrived before it can still be read. */
+int stream_get_error(const struct stream *stream, struct error *err);
+
 void stream_get_traffic(const struct stream *stream, struct stream_traffic *traffic);
 
-/* The stream as libetpan sees it. Owned by the stream. */
+/* The stream as libetpan sees it. Owned by the stream: not for mailstream_close. Both ways of reading
+ * and writing may be used in turn. */
 struct _mailstream;
 struct _mailstream *stream_mailstream(struct stream *stream);
 
