@@ -1,0 +1,118 @@
+"""A run with nothing to do writes nothing: no changing command, no file outside the state."""
+import shutil
+
+import pytest
+
+import mail
+from mailtwin import assert_equal, assert_quiet
+
+
+def fill(user):
+    with user.client() as client:
+        client.create("Archive/2024")
+        client.create("Entwürfe")
+        for folder in ("INBOX", "Archive/2024", "Entwürfe"):
+            client.append_many(mail.batch(0, 15), folder)
+
+
+def act_pull(user, twin):
+    with user.client() as client:
+        client.append_many(mail.batch(100, 5))
+
+
+def act_push(user, twin):
+    for number in range(200, 205):
+        twin.tree.deliver(mail.mixed(number), "Entwürfe", "DS")
+    twin.tree.deliver(mail.plain(210))
+
+
+def act_flags(user, twin):
+    with user.client() as client:
+        client.store([1, 2, 3], "FLAGS", ["\\Seen", "later"], "INBOX")
+    for file in twin.tree.read("Entwürfe")[:5]:
+        twin.tree.add_letters(file, "FR")
+
+
+def act_delete(user, twin):
+    with user.client() as client:
+        client.expunge([1, 2], "INBOX")
+    twin.tree.delete(twin.tree.read("Entwürfe")[0])
+
+
+def act_move(user, twin):
+    with user.client() as client:
+        client.move([1, 2], "Entwürfe", "INBOX")
+    twin.tree.move(twin.tree.read("Entwürfe")[0], "Archive/2024")
+
+
+def act_folders(user, twin):
+    with user.client() as client:
+        client.create("New/there")
+        client.rename("Entwürfe", "Drafts")
+    twin.tree.create("New/here")
+
+
+def act_forget(user, twin):
+    twin.forget_state()
+
+
+def act_uidvalidity(user, twin):
+    user.server.wait_idle()
+    user.new_uidvalidity()
+
+
+def act_restore(user, twin):
+    shutil.copytree(twin.root, twin.root + ".copy")
+    shutil.rmtree(twin.root)
+    shutil.move(twin.root + ".copy", twin.root)
+
+
+ACTS = [act_pull, act_push, act_flags, act_delete, act_move, act_folders, act_forget,
+        act_uidvalidity, act_restore]
+
+
+@pytest.mark.parametrize("layout", ["nested", "maildir++"])
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__[4:])
+def test_the_second_run_is_silent(user, make_twin, act, layout):
+    fill(user)
+    twin = make_twin(user, layout=layout)
+    twin.sync()
+    assert_quiet(user, twin)
+    act(user, twin)
+    twin.sync()
+    assert_equal(user, twin)
+    assert_quiet(user, twin)
+
+
+@pytest.mark.parametrize("act", ACTS[:5], ids=lambda act: act.__name__[4:])
+def test_a_poor_server_makes_no_difference(dovecot, make_twin, act):
+    user = dovecot.new_user(hide=["QRESYNC", "CONDSTORE", "MOVE", "ESEARCH", "LIST-STATUS",
+                                  "LITERAL+", "COMPRESS=DEFLATE"])
+    fill(user)
+    twin = make_twin(user)
+    twin.sync()
+    act(user, twin)
+    twin.sync()
+    assert_equal(user, twin)
+    assert_quiet(user, twin)
+
+
+def test_nothing_is_printed_off_a_terminal_when_nothing_changed(user, twin):
+    fill(user)
+    first = twin.run("sync")
+    assert first.exit == 0 and len(first.stdout.splitlines() + first.error_lines()) == 1, first
+    second = twin.run("sync")
+    assert (second.exit, second.stdout, second.stderr) == (0, "", "")
+
+
+def test_a_quiet_account_costs_one_round_trip_after_login(user, twin):
+    fill(user)
+    twin.sync()
+    summary = twin.sync().summary
+    assert summary["round_trips"] <= 5, summary
+    user.server.wait_idle()
+    user.forget_log()
+    twin.sync()
+    user.server.wait_idle()
+    names = {command.split()[0].upper() for command in user.commands()}
+    assert "SELECT" not in names and "EXAMINE" not in names, user.commands()
