@@ -21,10 +21,10 @@
 struct state;
 
 struct state_meta {
-	char uuid[37];	      /* of the account's state, also in the sentinel; "" in a new one */
-	uint64_t epoch;	      /* raised by every run that commits anything */
-	int64_t full_check;   /* seconds since 1970 of the last run without shortcuts; 0: never */
-	char server[256];     /* fingerprint: user@host */
+	char uuid[37];      /* of the account's state, also in the sentinel; "" in a new one */
+	uint64_t epoch;     /* raised by every run that commits anything */
+	int64_t full_check; /* seconds since 1970 of the last run without shortcuts; 0: never */
+	char server[256];   /* fingerprint: user@host */
 	char capabilities[1024]; /* remembered after login */
 };
 

@@ -1,0 +1,179 @@
+/* What all uses of the environment share: keys, errors, transactions, and memory. */
+#include "state/state_private.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* Of pages touched one by one. Each may bring fifteen neighbours: 2 MiB at the most. */
+#define TOUCHED_MOST 32
+
+int state_fail(struct state *state, int code, struct error *err, const char *what)
+{
+	switch (code) {
+	case MDB_INVALID:
+	case MDB_CORRUPTED:
+	case MDB_VERSION_MISMATCH:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INCOMPATIBLE:
+	case MDB_NOTFOUND: /* what must be there is not */
+		return error_set(err, ERROR_CORRUPT, "the state in %s is damaged: cannot %s: %s",
+				 state->dir, what, mdb_strerror(code));
+	case MDB_PANIC:
+		state->broken = true;
+		return error_set(err, ERROR_LOCAL,
+				 "the state in %s cannot be used after a failed write; see whether "
+				 "the disk is full or faulty, then run again",
+				 state->dir);
+	case MDB_MAP_FULL:
+		return error_set(err, ERROR_LOCAL,
+				 "the state in %s does not fit into the address space any more",
+				 state->dir);
+	default:
+		return error_set(err, ERROR_LOCAL, "the state in %s: cannot %s: %s", state->dir,
+				 what, mdb_strerror(code));
+	}
+}
+
+int state_ready(struct state *state, struct error *err)
+{
+	if (state->codec.pool != NULL)
+		return 0;
+	return error_set(err, ERROR_LOCAL, "the state in %s: the keywords were not loaded",
+			 state->dir);
+}
+
+void key_of_number(struct key *key, uint32_t number)
+{
+	for (size_t i = 0; i < sizeof(number); i++)
+		key->bytes[i] = (uint8_t)(number >> (24 - 8 * i));
+	key->len = sizeof(number);
+}
+
+void key_of_message(struct key *key, uint32_t folder, uint32_t uid)
+{
+	struct key second;
+
+	key_of_number(&second, uid);
+	key_of_number(key, folder);
+	memcpy(key->bytes + key->len, second.bytes, second.len);
+	key->len += second.len;
+}
+
+bool key_of_file(struct key *key, uint32_t folder, const char *base)
+{
+	size_t len = strnlen(base, BASE_LONGEST + 1);
+
+	key_of_number(key, folder);
+	if (len > BASE_LONGEST)
+		return false;
+	memcpy(key->bytes + key->len, base, len);
+	key->len += len;
+	return true;
+}
+
+MDB_val key_value(struct key *key)
+{
+	MDB_val value = {key->len, key->bytes};
+
+	return value;
+}
+
+uint32_t key_number(const MDB_val *key, size_t at)
+{
+	const uint8_t *bytes = (const uint8_t *)key->mv_data + at;
+
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	       bytes[3];
+}
+
+int transaction_begin(struct state *state, unsigned flags, MDB_txn **txn)
+{
+	int rc;
+
+	if (state->broken)
+		return MDB_PANIC;
+	rc = mdb_txn_begin(state->env, NULL, flags, txn);
+	if (rc != MDB_MAP_RESIZED)
+		return rc;
+	/* Another process made it larger. */
+	state->map = NULL;
+	rc = mdb_env_set_mapsize(state->env, 0);
+	if (rc != 0) {
+		state->broken = true;
+		return rc;
+	}
+	return mdb_txn_begin(state->env, NULL, flags, txn);
+}
+
+int map_grow(struct state *state)
+{
+	MDB_envinfo info;
+	int rc = mdb_env_info(state->env, &info);
+
+	if (rc != 0)
+		return rc;
+	if (info.me_mapsize > SIZE_MAX / 2)
+		return MDB_MAP_FULL;
+	state->map = NULL;
+	rc = mdb_env_set_mapsize(state->env, info.me_mapsize * 2);
+	if (rc == 0) {
+		map_find(state);
+		log_verbose("the map of the state grows to %zu MiB", info.me_mapsize >> 19);
+		return 0;
+	}
+	/* LMDB has no map at all now; without one, it must not be called again. */
+	if (mdb_env_set_mapsize(state->env, info.me_mapsize) != 0)
+		state->broken = true;
+	return rc;
+}
+
+/* LMDB does not say where it mapped the file, but a leaf page begins with its number. */
+void map_find(struct state *state)
+{
+	char name[] = NEXT_FOLDER_KEY;
+	MDB_val key = {sizeof(name) - 1, name};
+	unsigned char resident;
+	uint32_t magic;
+	MDB_txn *txn;
+	MDB_val data;
+	size_t number;
+	char *page;
+
+	if (state->page_size != (size_t)sysconf(_SC_PAGESIZE) ||
+	    transaction_begin(state, MDB_RDONLY, &txn) != 0)
+		return;
+	if (mdb_get(txn, state->dbi[DB_META], &key, &data) == 0) {
+		page = (char *)data.mv_data - (uintptr_t)data.mv_data % state->page_size;
+		memcpy(&number, page, sizeof(number));
+		page -= number * state->page_size;
+		/* A wrong guess would throw away somebody else's memory. */
+		if (mincore(page, state->page_size, &resident) == 0) {
+			memcpy(&magic, page + 2 * sizeof(size_t), sizeof(magic));
+			state->map = magic == 0xbeefc0deU ? page : NULL;
+		}
+	}
+	mdb_txn_abort(txn);
+}
+
+void pages_give_back(struct state *state)
+{
+	MDB_envinfo info;
+	size_t len;
+
+	state->touched = 0;
+	if (state->map == NULL || mdb_env_info(state->env, &info) != 0)
+		return;
+	len = (info.me_last_pgno + 1) * state->page_size;
+	madvise(state->map, len < info.me_mapsize ? len : info.me_mapsize, MADV_DONTNEED);
+}
+
+void pages_touched(struct state *state, size_t pages)
+{
+	state->touched += pages;
+	if (state->touched < TOUCHED_MOST)
+		return;
+	pages_give_back(state);
+}

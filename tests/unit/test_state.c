@@ -1,0 +1,935 @@
+/* The base: what is put is found again, whole batches or nothing, and damage is seen. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/state_helper.h"
+
+static bool same_record(const struct record *a, const struct record *b)
+{
+	return a->uid == b->uid && a->state == b->state && strcmp(a->base, b->base) == 0 &&
+	       flags_equal(a->local, b->local) && flags_equal(a->remote, b->remote) &&
+	       a->size == b->size && a->date == b->date && a->inode == b->inode &&
+	       memcmp(&a->content, &b->content, sizeof(a->content)) == 0 &&
+	       memcmp(&a->header, &b->header, sizeof(a->header)) == 0 &&
+	       memcmp(&a->id, &b->id, sizeof(a->id)) == 0 && strcmp(a->reason, b->reason) == 0;
+}
+
+static void reopen(struct bed *bed)
+{
+	bed_close(bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(bed), 0);
+}
+
+static uint32_t owner(struct bed *bed, uint32_t folder, const char *base)
+{
+	uint32_t uid = 99999;
+
+	CU_ASSERT_EQUAL(state_find_file(bed->state, folder, base, &uid, &bed->err), 0);
+	return uid;
+}
+
+static const char *base_of(struct bed *bed, uint32_t folder, uint32_t uid)
+{
+	struct record record;
+
+	if (state_get_record(bed->state, bed->arena, folder, uid, &record, &bed->err) != 1)
+		return "(none)";
+	return record.base;
+}
+
+static uint32_t keyword_set(struct bed *bed, const char *names)
+{
+	uint32_t set = KEYWORDS_NONE;
+
+	while (*names != '\0') {
+		size_t len = strcspn(names, " ");
+
+		set = keywords_add(bed->pool, set, keyword_id(bed->pool, names, len));
+		names += len + (names[len] == ' ');
+	}
+	return set;
+}
+
+static void test_records(void)
+{
+	static const struct {
+		uint32_t uid;
+		enum record_state state;
+		const char *base;
+		unsigned local, remote; /* system flags */
+		const char *local_words, *remote_words;
+		int64_t date;
+		uint64_t inode;
+		const char *reason;
+	} rows[] = {
+		{1, RECORD_PAIRED, "a", 0, 0, "", "", 0, 0, ""},
+		{2, RECORD_ARRIVING, "b", FLAG_SEEN, 0, "", "", 1, 1, ""},
+		{3, RECORD_SKIPPED, "", 0, FLAG_SEEN, "", "$Junk", -1, 0, "larger than max-size"},
+		{127, RECORD_UNFETCHED, "", 0, 0, "", "", INT64_MAX, UINT64_MAX, "\xff\x01 odd"},
+		{128, RECORD_HELD_LOCAL, "c", FLAGS_ALL, FLAGS_ALL, "x y z", "x y z", INT64_MIN, 1,
+		 ""},
+		{65536, RECORD_HELD_REMOTE, "d", FLAG_DRAFT, FLAG_DRAFT, "x", "y", 1700000000, 9,
+		 ""},
+		{4294967295U, RECORD_KEPT, "e f", 0, 0, "a b c d e f g h i j k l m n o p q r s",
+		 "a", 1, 1, "kept"},
+	};
+	struct record put_rows[ARRAY_SIZE(rows)];
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct record *record = &put_rows[i];
+
+		*record = make_record(rows[i].uid, rows[i].base);
+		record->state = rows[i].state;
+		record->local.system = rows[i].local & 0xff;
+		record->local.keywords = keyword_set(&bed, rows[i].local_words) & 0xffffff;
+		record->remote.system = rows[i].remote & 0xff;
+		record->remote.keywords = keyword_set(&bed, rows[i].remote_words) & 0xffffff;
+		record->date = rows[i].date;
+		record->inode = rows[i].inode;
+		snprintf(record->reason, sizeof(record->reason), "%s", rows[i].reason);
+		if (i % 2 != 0)
+			memset(&record->content, 0, sizeof(record->content));
+		else
+			memset(&record->id, 7, sizeof(record->id));
+		state_put_record(bed.batch, 5, record);
+	}
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT(state_batch_empty(bed.batch));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct record got;
+
+		CU_ASSERT_EQUAL(
+			state_get_record(bed.state, bed.arena, 5, rows[i].uid, &got, &bed.err), 1);
+		CU_ASSERT(same_record(&got, &put_rows[i]));
+	}
+	/* In another pool the numbers of sets may differ, the words may not. */
+	reopen(&bed);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct record got;
+		uint32_t words = keyword_set(&bed, rows[i].local_words);
+
+		CU_ASSERT_EQUAL(
+			state_get_record(bed.state, bed.arena, 5, rows[i].uid, &got, &bed.err), 1);
+		CU_ASSERT_EQUAL(got.local.keywords, words);
+		CU_ASSERT_EQUAL(got.remote.keywords, keyword_set(&bed, rows[i].remote_words));
+		CU_ASSERT_STRING_EQUAL(got.base, rows[i].base);
+	}
+	CU_ASSERT_EQUAL(state_get_record(bed.state, bed.arena, 5, 4, &put_rows[0], &bed.err), 0);
+	bed_remove(&bed);
+}
+
+static void test_one_file_one_record(void)
+{
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	put(&bed, 1, 10, "x");
+	put(&bed, 1, 11, "y");
+	put(&bed, 2, 10, "x"); /* another folder: another file */
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	put(&bed, 1, 11, "x"); /* takes it from 10, and gives up y */
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(owner(&bed, 1, "x"), 11);
+	CU_ASSERT_EQUAL(owner(&bed, 1, "y"), 0);
+	CU_ASSERT_EQUAL(owner(&bed, 2, "x"), 10);
+	CU_ASSERT_STRING_EQUAL(base_of(&bed, 1, 10), "");
+	CU_ASSERT_STRING_EQUAL(base_of(&bed, 1, 11), "x");
+	state_delete_record(bed.batch, 1, 10); /* has no file any more: takes none along */
+	put(&bed, 1, 12, "z");
+	put(&bed, 1, 13, "z"); /* within one batch, in order */
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(owner(&bed, 1, "x"), 11);
+	CU_ASSERT_EQUAL(owner(&bed, 1, "z"), 13);
+	CU_ASSERT_STRING_EQUAL(base_of(&bed, 1, 10), "(none)");
+	CU_ASSERT_STRING_EQUAL(base_of(&bed, 1, 12), "");
+	state_delete_record(bed.batch, 1, 13);
+	state_delete_record(bed.batch, 1, 777); /* nothing there: nothing wrong */
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(owner(&bed, 1, "z"), 0);
+	bed_close(&bed);
+	CU_ASSERT_EQUAL(count_inverses(bed.dir), 3);
+	bed_remove(&bed);
+}
+
+static void test_base_lengths(void)
+{
+	static const struct {
+		size_t len;
+		int rc;
+	} rows[] = {{1, 0}, {63, 0}, {64, 0}, {127, 0}, {128, 0}, {254, 0}, {255, 0}, {256, -1}};
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char base[300];
+
+		memset(base, 'a', sizeof(base));
+		base[rows[i].len] = '\0';
+		put(&bed, 1, (uint32_t)i + 1, base);
+		CU_ASSERT_EQUAL(bed_commit(&bed), rows[i].rc);
+		CU_ASSERT_EQUAL(owner(&bed, 1, base), rows[i].rc == 0 ? i + 1 : 0);
+		if (rows[i].rc == 0)
+			CU_ASSERT_STRING_EQUAL(base_of(&bed, 1, (uint32_t)i + 1), base);
+	}
+	CU_ASSERT_EQUAL(bed.err.kind, ERROR_LOCAL);
+	bed_remove(&bed);
+}
+
+struct order {
+	uint32_t last;
+	unsigned n;
+	unsigned stop_at;
+	bool wrong;
+};
+
+static int note_order(void *ctx, const struct record *record)
+{
+	struct order *order = ctx;
+
+	if (record->uid <= order->last)
+		order->wrong = true;
+	order->last = record->uid;
+	order->n++;
+	return order->stop_at != 0 && order->n == order->stop_at ? 42 : 0;
+}
+
+static int note_anywhere(void *ctx, uint32_t folder, const struct record *record)
+{
+	unsigned *counts = ctx;
+
+	counts[folder]++;
+	return record->uid == 0;
+}
+
+static void test_walks(void)
+{
+	static const uint32_t uids[] = {300, 5, 70000, 256, 255, 1, 16777216, 2};
+	struct order order = {0};
+	unsigned counts[4] = {0};
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(uids); i++) {
+		put(&bed, 2, uids[i], "");
+		put(&bed, 1, uids[i] + 1, "");
+	}
+	put(&bed, 3, 9, "");
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(state_each_record(bed.state, 2, note_order, &order, &bed.err), 0);
+	CU_ASSERT_EQUAL(order.n, ARRAY_SIZE(uids));
+	CU_ASSERT_EQUAL(order.last, 16777216);
+	CU_ASSERT_FALSE(order.wrong);
+	memset(&order, 0, sizeof(order));
+	order.stop_at = 3;
+	CU_ASSERT_EQUAL(state_each_record(bed.state, 2, note_order, &order, &bed.err), 42);
+	CU_ASSERT_EQUAL(order.n, 3);
+	CU_ASSERT_EQUAL(state_each_record(bed.state, 4, note_order, &order, &bed.err), 0);
+	CU_ASSERT_EQUAL(order.n, 3);
+	CU_ASSERT_EQUAL(state_each_record_anywhere(bed.state, note_anywhere, counts, &bed.err), 0);
+	CU_ASSERT_EQUAL(counts[1], ARRAY_SIZE(uids));
+	CU_ASSERT_EQUAL(counts[2], ARRAY_SIZE(uids));
+	CU_ASSERT_EQUAL(counts[3], 1);
+	bed_remove(&bed);
+}
+
+static struct folder_record make_folder(uint32_t id, const char *name)
+{
+	struct folder_record folder;
+
+	memset(&folder, 0, sizeof(folder));
+	folder.id = id;
+	folder.name = name;
+	folder.wire = "INBOX.Entw&APw-rfe";
+	folder.path = "";
+	folder.mailbox_id = "F1";
+	folder.delimiter = '.';
+	folder.permanent_keywords = true;
+	folder.special = SPECIAL_DRAFTS;
+	folder.uidvalidity = 4294967295U;
+	folder.uidnext = 17;
+	folder.exists = 16;
+	folder.highestmodseq = 9223372036854775807ULL;
+	folder.permanent = FLAGS_ALL;
+	for (size_t i = 0; i < STAMP_COUNT; i++) {
+		folder.stamps[i].inode = 100 + i;
+		folder.stamps[i].mtime_ns = 1700000000123456789 + (int64_t)i;
+		folder.stamps[i].ctime_ns = -1;
+		folder.stamps[i].racy = i % 2;
+	}
+	for (size_t i = 0; i < LETTER_COUNT; i++)
+		folder.letters[i] = (uint32_t)i * 1000;
+	folder.last_sync = 1700000000;
+	folder.messages = 1;
+	folder.unread = 2;
+	folder.held = 3;
+	folder.parked = 4;
+	folder.skipped = 5;
+	folder.pending = 6;
+	return folder;
+}
+
+static bool same_folder(const struct folder_record *a, const struct folder_record *b)
+{
+	struct folder_record x = *a, y = *b;
+	bool stamps = true;
+
+	if (strcmp(a->name, b->name) != 0 || strcmp(a->wire, b->wire) != 0 ||
+	    strcmp(a->path, b->path) != 0 || strcmp(a->mailbox_id, b->mailbox_id) != 0)
+		return false;
+	for (size_t i = 0; i < STAMP_COUNT; i++)
+		stamps = stamps && a->stamps[i].inode == b->stamps[i].inode &&
+			 a->stamps[i].mtime_ns == b->stamps[i].mtime_ns &&
+			 a->stamps[i].ctime_ns == b->stamps[i].ctime_ns &&
+			 a->stamps[i].racy == b->stamps[i].racy;
+	x.name = y.name = x.wire = y.wire = x.path = y.path = x.mailbox_id = y.mailbox_id = NULL;
+	return stamps && memcmp(x.letters, y.letters, sizeof(x.letters)) == 0 && x.id == y.id &&
+	       x.delimiter == y.delimiter && x.noselect == y.noselect && x.special == y.special &&
+	       x.uidvalidity == y.uidvalidity && x.uidnext == y.uidnext && x.exists == y.exists &&
+	       x.highestmodseq == y.highestmodseq && x.permanent == y.permanent &&
+	       x.permanent_keywords == y.permanent_keywords && x.read_only == y.read_only &&
+	       x.last_sync == y.last_sync && x.messages == y.messages && x.unread == y.unread &&
+	       x.held == y.held && x.parked == y.parked && x.skipped == y.skipped &&
+	       x.pending == y.pending;
+}
+
+static void test_folders(void)
+{
+	struct folder_record *folders, a, b;
+	struct bed bed;
+	size_t n = 9;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	CU_ASSERT_EQUAL(state_get_folders(bed.state, bed.arena, &folders, &n, &bed.err), 0);
+	CU_ASSERT_EQUAL(n, 0);
+	a = make_folder(state_new_folder_id(bed.state), "Entw\xc3\xbcrfe/\xff");
+	b = make_folder(state_new_folder_id(bed.state), "INBOX");
+	b.delimiter = '\0';
+	b.noselect = b.read_only = true;
+	CU_ASSERT_EQUAL(a.id, 1);
+	CU_ASSERT_EQUAL(b.id, 2);
+	state_put_folder(bed.batch, &b);
+	state_put_folder(bed.batch, &a);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	reopen(&bed);
+	CU_ASSERT_EQUAL(state_get_folders(bed.state, bed.arena, &folders, &n, &bed.err), 0);
+	CU_ASSERT_EQUAL_FATAL(n, 2);
+	CU_ASSERT(same_folder(&folders[0], &a));
+	CU_ASSERT(same_folder(&folders[1], &b));
+	/* Ids are never used again, not even those of folders that are gone. */
+	state_delete_folder(bed.batch, 2);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	reopen(&bed);
+	CU_ASSERT_EQUAL(state_new_folder_id(bed.state), 3);
+	bed_remove(&bed);
+}
+
+static void test_attempts(void)
+{
+	struct attempt attempt = {.folder = 3, .base = "17.x", .kind = ATTEMPT_MOVE};
+	struct attempt *got;
+	struct bed bed;
+	size_t n;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	attempt.state = ATTEMPT_REFUSED;
+	attempt.uidvalidity = 4294967295U;
+	attempt.uidnext = 5;
+	memset(&attempt.content, 3, sizeof(attempt.content));
+	attempt.date = -5;
+	attempt.flags.system = FLAG_SEEN;
+	attempt.flags.keywords = keyword_set(&bed, "one two") & 0xffffff;
+	attempt.inode = 77;
+	attempt.old_folder = 2;
+	attempt.old_uid = 99;
+	attempt.tries = 2;
+	attempt.time = 1700000001;
+	snprintf(attempt.reason, sizeof(attempt.reason), "NO over quota");
+	state_put_attempt(bed.batch, &attempt);
+	attempt.base = "18.y";
+	state_put_attempt(bed.batch, &attempt);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	state_delete_attempt(bed.batch, 3, "18.y");
+	state_delete_attempt(bed.batch, 3, "none");
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	reopen(&bed);
+	CU_ASSERT_EQUAL(state_get_attempts(bed.state, bed.arena, &got, &n, &bed.err), 0);
+	CU_ASSERT_EQUAL_FATAL(n, 1);
+	CU_ASSERT_EQUAL(got->folder, 3);
+	CU_ASSERT_STRING_EQUAL(got->base, "17.x");
+	CU_ASSERT_EQUAL(got->kind, ATTEMPT_MOVE);
+	CU_ASSERT_EQUAL(got->state, ATTEMPT_REFUSED);
+	CU_ASSERT_EQUAL(got->uidvalidity, 4294967295U);
+	CU_ASSERT_EQUAL(got->uidnext, 5);
+	CU_ASSERT(hash_equal(&got->content, &attempt.content));
+	CU_ASSERT(hash_is_none(&got->header));
+	CU_ASSERT_EQUAL(got->date, -5);
+	CU_ASSERT_EQUAL(got->flags.system, FLAG_SEEN);
+	CU_ASSERT_EQUAL(got->flags.keywords, keyword_set(&bed, "one two"));
+	CU_ASSERT_EQUAL(got->inode, 77);
+	CU_ASSERT_EQUAL(got->old_folder, 2);
+	CU_ASSERT_EQUAL(got->old_uid, 99);
+	CU_ASSERT_EQUAL(got->tries, 2);
+	CU_ASSERT_EQUAL(got->time, 1700000001);
+	CU_ASSERT_STRING_EQUAL(got->reason, "NO over quota");
+	bed_remove(&bed);
+}
+
+static void test_meta(void)
+{
+	struct state_meta meta = {.epoch = UINT64_MAX, .full_check = -3};
+	struct state_meta got;
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	CU_ASSERT_EQUAL(state_get_meta(bed.state, &got, &bed.err), 0);
+	CU_ASSERT_STRING_EQUAL(got.uuid, "");
+	CU_ASSERT_EQUAL(got.epoch, 0);
+	memset(meta.uuid, 'u', sizeof(meta.uuid) - 1);
+	memset(meta.server, 's', sizeof(meta.server) - 1);
+	memset(meta.capabilities, 'c', sizeof(meta.capabilities) - 1);
+	state_put_meta(bed.batch, &meta);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	reopen(&bed);
+	CU_ASSERT_EQUAL(state_get_meta(bed.state, &got, &bed.err), 0);
+	CU_ASSERT_EQUAL(memcmp(&got, &meta, sizeof(got)), 0);
+	bed_remove(&bed);
+}
+
+/* Keywords alone are a reason to write; what is known is no reason. */
+static void test_keywords(void)
+{
+	struct keyword_pool *other = keyword_pool_new();
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	keyword_set(&bed, "First second");
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	keyword_set(&bed, "third FIRST");
+	put(&bed, 1, 1, "a");
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(state_commit(bed.batch, other, &bed.err), -1);
+	reopen(&bed);
+	CU_ASSERT_EQUAL(keyword_count(bed.pool), 3);
+	CU_ASSERT_STRING_EQUAL(keyword_name(bed.pool, 1), "First");
+	CU_ASSERT_STRING_EQUAL(keyword_name(bed.pool, 3), "third");
+	keyword_pool_free(&other);
+	bed_remove(&bed);
+}
+
+/* Enough for the map to grow several times, with a folder in between deleted again. */
+static void test_growth(void)
+{
+	struct order order = {0};
+	struct bed bed;
+	char base[300];
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (uint32_t folder = 1; folder <= 3; folder++) {
+		for (uint32_t uid = 1; uid <= 60000; uid++) {
+			/* Long names, hard to append: the file grows fast. */
+			snprintf(base, sizeof(base), "%08x.%0240u", uid * 2654435761U, uid);
+			put(&bed, folder, uid, base);
+			if (uid % 15000 == 0)
+				CU_ASSERT_EQUAL_FATAL(bed_commit(&bed), 0);
+		}
+	}
+	state_delete_folder(bed.batch, 2);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(state_each_record(bed.state, 2, note_order, &order, &bed.err), 0);
+	CU_ASSERT_EQUAL(order.n, 0);
+	CU_ASSERT_EQUAL(state_each_record(bed.state, 3, note_order, &order, &bed.err), 0);
+	CU_ASSERT_EQUAL(order.n, 60000);
+	bed_close(&bed);
+	CU_ASSERT_EQUAL(count_inverses(bed.dir), 120000);
+	CU_ASSERT_EQUAL(bed_open(&bed), 0);
+	bed_remove(&bed);
+}
+
+/* The walker of pages must agree with LMDB about every file that LMDB makes: folders come and
+ * go, values move to pages of their own and back, the list of free pages grows and shrinks. */
+static void test_walker_agrees(void)
+{
+	unsigned seed = 12345;
+	struct bed bed;
+	char clean[300];
+	bool sound = true;
+
+	bed_directory(&bed);
+	bed_path(&bed, "clean", clean, sizeof(clean));
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (unsigned round = 0; sound && round < 150; round++) {
+		for (unsigned i = 0; i < 300; i++) {
+			uint32_t folder = (uint32_t)rand_r(&seed) % 5 + 1;
+			uint32_t uid = (uint32_t)rand_r(&seed) % 800 + 1;
+			char base[64];
+
+			if (rand_r(&seed) % 3 == 0)
+				state_delete_record(bed.batch, folder, uid);
+			else
+				put(&bed, folder, uid,
+				    life_base((uint32_t)rand_r(&seed) % 1500, base, sizeof(base)));
+		}
+		if (rand_r(&seed) % 8 == 0)
+			state_delete_folder(bed.batch, (uint32_t)rand_r(&seed) % 5 + 1);
+		sound = bed_commit(&bed) == 0;
+		bed_close(&bed);
+		CU_ASSERT(count_inverses(bed.dir) >= 0);
+		unlink(clean);
+		sound = sound && bed_open(&bed) == 0;
+	}
+	if (!sound)
+		fprintf(stderr, "%s\n", bed.err.text);
+	CU_ASSERT(sound);
+	bed_remove(&bed);
+}
+
+/* A disk that is full, here by a limit on the size of files. */
+static void test_disk_full(void)
+{
+	struct rlimit before, tight;
+	struct stat st;
+	struct bed bed;
+	char path[300], base[64];
+
+	bed_directory(&bed);
+	signal(SIGXFSZ, SIG_IGN);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (uint32_t uid = 1; uid <= 1000; uid++)
+		put(&bed, 1, uid, life_base(uid, base, sizeof(base)));
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	bed_path(&bed, "data.mdb", path, sizeof(path));
+	CU_ASSERT_EQUAL_FATAL(stat(path, &st), 0);
+	getrlimit(RLIMIT_FSIZE, &before);
+	tight = before;
+	tight.rlim_cur = (rlim_t)st.st_size + 40960;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	for (uint32_t uid = 1001; uid <= 5000; uid++)
+		put(&bed, 1, uid, life_base(uid, base, sizeof(base)));
+	CU_ASSERT_EQUAL(bed_commit(&bed), -1);
+	setrlimit(RLIMIT_FSIZE, &before);
+	CU_ASSERT_EQUAL(bed.err.kind, ERROR_LOCAL);
+	CU_ASSERT_FALSE(state_batch_empty(bed.batch));
+	CU_ASSERT_EQUAL(owner(&bed, 1, life_base(1000, base, sizeof(base))), 1000);
+	CU_ASSERT_EQUAL(owner(&bed, 1, life_base(1001, base, sizeof(base))), 0);
+	/* With room again, the same batch goes through. */
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(owner(&bed, 1, life_base(5000, base, sizeof(base))), 5000);
+	bed_close(&bed);
+	CU_ASSERT_EQUAL(count_inverses(bed.dir), 5000);
+	bed_remove(&bed);
+}
+
+static void test_modes(void)
+{
+	static const char *const files[] = {"data.mdb", "lock.mdb", "lock", "clean"};
+	struct stat st;
+	struct bed bed;
+	char path[300];
+	size_t len;
+	int fd;
+
+	bed_directory(&bed);
+	len = strlen(bed.dir);
+	strncat(bed.dir, "/a/b", sizeof(bed.dir) - len - 1);
+	fd = state_lock(bed.dir, false, &bed.err);
+	CU_ASSERT_FATAL(fd >= 0);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	put(&bed, 1, 1, "a");
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	bed_close(&bed);
+	CU_ASSERT_EQUAL_FATAL(stat(bed.dir, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 07777, 0700);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		bed_path(&bed, files[i], path, sizeof(path));
+		CU_ASSERT_EQUAL(stat(path, &st), 0);
+		CU_ASSERT_EQUAL(st.st_mode & 07777, 0600);
+	}
+	close(fd);
+	bed.dir[len] = '\0';
+	bed_remove(&bed);
+}
+
+/* status beside a run: sees the last commit, makes nothing. */
+static void test_read_only(void)
+{
+	struct state_meta meta = {.epoch = 1};
+	struct state *reader = NULL;
+	struct bed bed;
+	char path[300];
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL(state_open(&reader, bed.dir, true, &bed.err), -1);
+	CU_ASSERT_EQUAL(bed.err.kind, ERROR_NOT_FOUND);
+	bed_path(&bed, "none/at/all", path, sizeof(path));
+	CU_ASSERT_EQUAL(state_open(&reader, path, true, &bed.err), -1);
+	CU_ASSERT_EQUAL(bed.err.kind, ERROR_NOT_FOUND);
+	CU_ASSERT_EQUAL(rmdir(bed.dir), 0); /* it is still empty */
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	state_put_meta(bed.batch, &meta);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	bed_close(&bed);
+	/* A copy without LMDB's lock file, as from a backup. */
+	bed_path(&bed, "lock.mdb", path, sizeof(path));
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	CU_ASSERT_EQUAL_FATAL(state_open(&reader, bed.dir, true, &bed.err), 0);
+	CU_ASSERT_EQUAL(state_get_meta(reader, &meta, &bed.err), 0);
+	CU_ASSERT_EQUAL(meta.epoch, 1);
+	state_close(&reader);
+	CU_ASSERT_EQUAL(access(path, F_OK), -1);
+	bed_remove(&bed);
+}
+
+/* LMDB does not let one process open a file twice: the other one is a child. */
+static void test_read_beside_writer(void)
+{
+	int to_child[2], status = -1;
+	struct bed bed;
+	char c = 'x';
+	pid_t pid;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(pipe(to_child), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct state_meta meta;
+		int bad = 0;
+
+		close(to_child[1]);
+		while (read(to_child[0], &c, 1) == 1) {
+			struct state *reader;
+			struct order order = {0};
+			struct keyword_pool *pool = keyword_pool_new();
+
+			bad |= state_open(&reader, bed.dir, true, &bed.err);
+			bad |= bad || state_load_keywords(reader, pool, &bed.err) != 0 ||
+			       state_get_meta(reader, &meta, &bed.err) != 0 ||
+			       state_each_record(reader, 1, note_order, &order, &bed.err) != 0;
+			state_close(&reader);
+			keyword_pool_free(&pool);
+		}
+		if (bad)
+			fprintf(stderr, "%s\n", bed.err.text);
+		_exit(bad != 0);
+	}
+	close(to_child[0]);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (uint32_t round = 0; round < 200; round++) {
+		char base[64];
+
+		if (write(to_child[1], &c, 1) != 1)
+			break;
+		for (uint32_t i = 0; i < 100; i++)
+			put(&bed, 1, round * 7 + i + 1,
+			    life_base(round * 100 + i, base, sizeof(base)));
+		CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	}
+	close(to_child[1]);
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+	bed_remove(&bed);
+}
+
+static void test_lock(void)
+{
+	char expected[64];
+	struct bed bed;
+	int first, second;
+
+	bed_directory(&bed);
+	first = state_lock(bed.dir, false, &bed.err);
+	CU_ASSERT(first >= 0);
+	second = state_lock(bed.dir, false, &bed.err);
+	CU_ASSERT_EQUAL(second, -1);
+	CU_ASSERT_EQUAL(bed.err.kind, ERROR_BUSY);
+	snprintf(expected, sizeof(expected), "(process %ld)", (long)getpid());
+	CU_ASSERT_PTR_NOT_NULL(strstr(bed.err.text, expected));
+	close(first);
+	second = state_lock(bed.dir, true, &bed.err);
+	CU_ASSERT(second >= 0);
+	close(second);
+	bed_remove(&bed);
+}
+
+static void fill_bed(struct bed *bed)
+{
+	char base[64];
+
+	bed_directory(bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(bed), 0);
+	for (uint32_t uid = 1; uid <= 3000; uid++) {
+		put(bed, 1, uid, life_base(uid, base, sizeof(base)));
+		if (uid % 500 == 0)
+			CU_ASSERT_EQUAL_FATAL(bed_commit(bed), 0);
+	}
+	bed_close(bed);
+}
+
+enum damage { TRUNCATE, ZERO, GARBAGE, EMPTY };
+
+static void do_damage(const char *path, enum damage damage, long from, long len)
+{
+	FILE *file;
+
+	if (damage == TRUNCATE || damage == EMPTY) {
+		CU_ASSERT_EQUAL(truncate(path, damage == EMPTY ? 0 : from), 0);
+		return;
+	}
+	file = fopen(path, "r+");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	fseek(file, from, SEEK_SET);
+	for (long i = 0; i < len; i++)
+		putc(damage == ZERO ? 0 : (int)(i * 37 + 11) & 0xff, file);
+	fclose(file);
+}
+
+static void test_damage(void)
+{
+	static const struct {
+		enum damage damage;
+		long from, len;
+	} rows[] = {
+		{EMPTY, 0, 0},
+		{TRUNCATE, 1, 0},
+		{TRUNCATE, 100, 0},
+		{TRUNCATE, 4096, 0},
+		{TRUNCATE, 8192, 0},
+		{TRUNCATE, 100000, 0},
+		{TRUNCATE, 262144, 0},
+		{ZERO, 0, 4096},
+		{ZERO, 4096, 4096},
+		{ZERO, 0, 8192},
+		{ZERO, 8192, 400000},
+		{ZERO, 100000, 100000},
+		{GARBAGE, 0, 4096},
+		{GARBAGE, 8192, 4096},
+		{GARBAGE, 40960, 65536},
+		{GARBAGE, 100000, 300000},
+		{GARBAGE, 8192, 1000000},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char path[300];
+		struct bed bed;
+
+		fill_bed(&bed);
+		bed_path(&bed, "data.mdb", path, sizeof(path));
+		do_damage(path, rows[i].damage, rows[i].from, rows[i].len);
+		CU_ASSERT_EQUAL(bed_open(&bed), -1);
+		CU_ASSERT_EQUAL(bed.err.kind, ERROR_CORRUPT);
+		if (bed.err.kind != ERROR_CORRUPT)
+			fprintf(stderr, "row %zu: %s\n", i, bed.err.text);
+		bed_close(&bed);
+		/* Still so: nobody made a new one out of it. */
+		CU_ASSERT_EQUAL(bed_open(&bed), -1);
+		CU_ASSERT_EQUAL(bed.err.kind, ERROR_CORRUPT);
+		bed_close(&bed);
+		CU_ASSERT_EQUAL(state_set_aside(bed.dir, &bed.err), 0);
+		CU_ASSERT_EQUAL(bed_open(&bed), 0);
+		CU_ASSERT_EQUAL(owner(&bed, 1, "a"), 0);
+		bed_remove(&bed);
+	}
+}
+
+/* Single bytes flipped anywhere: found, or harmless, but never a crash or a loop. */
+static void test_flipped_bytes(void)
+{
+	unsigned seed = 99;
+	char path[300], copy[300], command[700];
+	struct stat st;
+	struct bed bed;
+	unsigned found = 0;
+
+	fill_bed(&bed);
+	bed_path(&bed, "data.mdb", path, sizeof(path));
+	bed_path(&bed, "copy", copy, sizeof(copy));
+	CU_ASSERT_EQUAL_FATAL(stat(path, &st), 0);
+	snprintf(command, sizeof(command), "cp '%s' '%s'", path, copy);
+	CU_ASSERT_EQUAL_FATAL(system(command), 0);
+	snprintf(command, sizeof(command), "cp '%s' '%s'", copy, path);
+	for (unsigned i = 0; i < 300; i++) {
+		struct order order = {0};
+		int fd = open(path, O_RDWR);
+		off_t at = rand_r(&seed) % st.st_size;
+		unsigned char byte = 0;
+
+		/* Most of a page is values; its head and the pointers are the dangerous part. */
+		if (i % 2 == 0)
+			at = at / 4096 * 4096 + at % 64;
+		CU_ASSERT_EQUAL(pread(fd, &byte, 1, at), 1);
+		byte ^= (unsigned char)(1U << rand_r(&seed) % 8);
+		CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, at), 1);
+		close(fd);
+		if (bed_open(&bed) != 0 ||
+		    state_each_record(bed.state, 1, note_order, &order, &bed.err) != 0) {
+			found++;
+			CU_ASSERT_EQUAL(bed.err.kind, ERROR_CORRUPT);
+		}
+		bed_close(&bed);
+		CU_ASSERT_EQUAL_FATAL(system(command), 0);
+	}
+	CU_ASSERT(found > 50);
+	bed_remove(&bed);
+}
+
+static void put_schema(const char *dir, unsigned char schema)
+{
+	char name[] = "schema";
+	unsigned char bytes[] = {1, schema};
+	MDB_val key = {6, name};
+	MDB_val value = {2, bytes};
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	CU_ASSERT_EQUAL_FATAL(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 8);
+	CU_ASSERT_EQUAL_FATAL(mdb_env_open(env, dir, 0, 0600), 0);
+	CU_ASSERT_EQUAL_FATAL(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	CU_ASSERT_EQUAL_FATAL(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
+	CU_ASSERT_EQUAL(mdb_put(txn, dbi, &key, &value, 0), 0);
+	/* What a later schema may have, and this one does not know. */
+	CU_ASSERT_EQUAL_FATAL(mdb_dbi_open(txn, "later", MDB_CREATE | MDB_DUPSORT, &dbi), 0);
+	CU_ASSERT_EQUAL(mdb_put(txn, dbi, &key, &value, 0), 0);
+	CU_ASSERT_EQUAL(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+static void test_schema(void)
+{
+	static const struct {
+		unsigned char schema;
+		enum error_kind kind;
+	} rows[] = {{STATE_SCHEMA + 1, ERROR_CONFIG}, {100, ERROR_CONFIG}, {0, ERROR_CORRUPT}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct bed bed;
+
+		fill_bed(&bed);
+		put_schema(bed.dir, rows[i].schema);
+		CU_ASSERT_EQUAL(bed_open(&bed), -1);
+		CU_ASSERT_EQUAL(bed.err.kind, rows[i].kind);
+		bed_remove(&bed);
+	}
+}
+
+/* A base that a version of mailtwin left in good order is not walked again; anything that
+ * happened to the file since then is seen. */
+static void test_clean_mark(void)
+{
+	char path[300], base[64];
+	struct bed bed;
+	struct stat st, later;
+
+	fill_bed(&bed);
+	bed_path(&bed, "clean", path, sizeof(path));
+	CU_ASSERT_EQUAL_FATAL(stat(path, &st), 0);
+	CU_ASSERT_EQUAL(bed_open(&bed), 0);
+	bed_close(&bed);
+	CU_ASSERT_EQUAL(stat(path, &later), 0);
+	/* A run without changes writes nothing. */
+	CU_ASSERT_EQUAL(st.st_mtim.tv_nsec, later.st_mtim.tv_nsec);
+	CU_ASSERT_EQUAL(bed_open(&bed), 0);
+	put(&bed, 1, 4000, life_base(4000, base, sizeof(base)));
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	bed_close(&bed);
+	do_damage(path, GARBAGE, 0, 30);
+	CU_ASSERT_EQUAL(bed_open(&bed), 0);
+	bed_remove(&bed);
+}
+
+struct thread {
+	struct bed *bed;
+	uint32_t folder;
+	unsigned failed;
+};
+
+static void *write_and_read(void *arg)
+{
+	struct thread *thread = arg;
+	struct state_batch *batch = state_batch_new(thread->bed->state);
+	struct error err;
+	char base[64];
+
+	for (uint32_t uid = 1; uid <= 2000; uid++) {
+		struct record record = make_record(uid, life_base(uid, base, sizeof(base)));
+		struct order order = {0};
+
+		state_put_record(batch, thread->folder, &record);
+		if (uid % 50 != 0)
+			continue;
+		if (state_commit(batch, thread->bed->pool, &err) != 0 ||
+		    state_each_record(thread->bed->state, thread->folder, note_order, &order,
+				      &err) != 0 ||
+		    order.n != uid)
+			thread->failed++;
+	}
+	state_batch_free(&batch);
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	struct thread threads[4];
+	pthread_t ids[4];
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		threads[i] = (struct thread){&bed, i + 1, 0};
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&ids[i], NULL, write_and_read, &threads[i]),
+				      0);
+	}
+	for (uint32_t i = 0; i < 4; i++) {
+		pthread_join(ids[i], NULL);
+		CU_ASSERT_EQUAL(threads[i].failed, 0);
+	}
+	bed_close(&bed);
+	CU_ASSERT_EQUAL(count_inverses(bed.dir), 8000);
+	bed_remove(&bed);
+}
+
+static const struct test_case cases[] = {
+	{"records", test_records},
+	{"one file, one record", test_one_file_one_record},
+	{"lengths of base names", test_base_lengths},
+	{"walks", test_walks},
+	{"folders", test_folders},
+	{"attempts", test_attempts},
+	{"meta", test_meta},
+	{"keywords", test_keywords},
+	{"growth", test_growth},
+	{"the walker of pages agrees with LMDB", test_walker_agrees},
+	{"disk full", test_disk_full},
+	{"modes", test_modes},
+	{"read only", test_read_only},
+	{"read beside a writer", test_read_beside_writer},
+	{"lock", test_lock},
+	{"damage", test_damage},
+	{"flipped bytes", test_flipped_bytes},
+	{"schema", test_schema},
+	{"clean mark", test_clean_mark},
+	{"threads", test_threads},
+};
+
+int main(void)
+{
+	return run_tests("state", cases, ARRAY_SIZE(cases));
+}
