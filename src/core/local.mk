@@ -2,8 +2,31 @@
 
 noinst_LIBRARIES += src/core/libcore.a
 src_core_libcore_a_SOURCES = \
+	src/core/fingerprint.c \
 	src/core/fingerprint.h \
+	src/core/flags.c \
 	src/core/flags.h \
+	src/core/layout.c \
 	src/core/layout.h \
+	src/core/names.c \
 	src/core/names.h \
-	src/core/record.h
+	src/core/names_private.h \
+	src/core/patterns.c \
+	src/core/record.h \
+	src/core/utf7.c
+
+if HAVE_CUNIT
+check_PROGRAMS += \
+	tests/unit/test_fingerprint \
+	tests/unit/test_flags \
+	tests/unit/test_layout \
+	tests/unit/test_names
+endif
+tests_unit_test_fingerprint_SOURCES = tests/unit/test_fingerprint.c tests/unit/check.h
+tests_unit_test_fingerprint_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_flags_SOURCES = tests/unit/test_flags.c tests/unit/check.h
+tests_unit_test_flags_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_layout_SOURCES = tests/unit/test_layout.c tests/unit/check.h
+tests_unit_test_layout_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_names_SOURCES = tests/unit/test_names.c tests/unit/check.h
+tests_unit_test_names_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
