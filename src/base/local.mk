@@ -2,6 +2,8 @@
 
 noinst_LIBRARIES += src/base/libbase.a
 src_base_libbase_a_SOURCES = \
+	src/base/digest.c \
+	src/base/digest.h \
 	src/base/error.c \
 	src/base/error.h \
 	src/base/log.c \
@@ -10,3 +12,9 @@ src_base_libbase_a_SOURCES = \
 	src/base/memory.h \
 	src/base/text.c \
 	src/base/text.h
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_text
+endif
+tests_unit_test_text_SOURCES = tests/unit/test_text.c tests/unit/check.h
+tests_unit_test_text_LDADD = src/base/libbase.a $(CUNIT_LIBS)
