@@ -117,7 +117,7 @@ enum scan_problem {
 	SCAN_NOT_A_FILE,     /* a directory, symlink, fifo */
 	SCAN_DUPLICATE_BASE, /* another file of this scan has the base name and another inode */
 	SCAN_FOREIGN_INFO,   /* ":1," and the like: contents are synced, flags are not */
-	SCAN_BAD_NAME,	     /* control characters, no base name */
+	SCAN_BAD_NAME,       /* control characters, no base name */
 };
 
 struct scan_sink {
@@ -144,8 +144,8 @@ int maildir_open_file(struct maildir_folder *folder, const char *base, struct ar
 struct file_facts {
 	struct fingerprint fingerprint;
 	uint64_t inode;
-	int64_t mtime;	/* seconds since 1970 */
-	uint64_t size;	/* octets on disk */
+	int64_t mtime; /* seconds since 1970 */
+	uint64_t size; /* octets on disk */
 };
 
 /* Reads the whole file and fingerprints it. ERROR_CHANGED if it grew or changed while it was read
@@ -155,7 +155,8 @@ int maildir_examine(struct maildir_folder *folder, const char *base, struct file
 
 /* True if the file is there under this base name and still has this inode, or else the content. */
 int maildir_verify(struct maildir_folder *folder, const char *base, uint64_t inode,
-		   const struct hash *content, struct error *err); /* 0, or ERROR_CHANGED/NOT_FOUND */
+		   const struct hash *content,
+		   struct error *err); /* 0, or ERROR_CHANGED/NOT_FOUND */
 
 /* Adds and removes letters of the file's present info, keeping the others, in ASCII order; goes to
  * cur when it gets any letter (a message in cur stays there). Nothing to do is success. The
@@ -210,7 +211,7 @@ int maildir_clean_tmp(struct maildir_folder *folder, struct error *err);
 /* The file dovecot-keywords: lines "<index> <name>", index 0..25 for the letters a..z. */
 struct keywords_file {
 	char *names[LETTER_COUNT]; /* NULL: no such line; caller frees with keywords_file_release */
-	bool torn;		   /* lines that make no sense were skipped */
+	bool torn;                 /* lines that make no sense were skipped */
 };
 
 /* A missing file is an empty one. */

@@ -1,0 +1,288 @@
+/* Delivery: a message comes in pieces, is written to tmp, made durable with its batch, and
+ * then gets its name.
+ *
+ * The wire has CR LF, the file LF. Pieces end anywhere, so a CR at the end of one waits for
+ * the next. What is written is gathered first, up to 64 KiB a message, and given to the
+ * fingerprint in the same large pieces. Between delivery_finish and delivery_sync a message
+ * holds neither a buffer nor a descriptor, so that a batch may be large.
+ *
+ * Files in tmp begin with "mailtwin-": what a killed run leaves there can be told from what
+ * other programs are just delivering. */
+#include "maildir/maildir_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+#define BUFFER ((size_t)64 * 1024)
+#define SYNC_THREADS 4
+#define SYNC_WORTH 8 /* below that a thread costs more than it saves */
+#define STALE_SECONDS (36 * 3600)
+
+struct delivery {
+	struct maildir_folder *folder; /* borrowed */
+	int fd;                        /* -1 once finished */
+	bool pending_cr;
+	size_t len;
+	char *buffer; /* NULL once finished */
+	struct fingerprinter *printer;
+	char *base;              /* once finished */
+	char name[NAME_MAX + 1]; /* in tmp; "" once it is placed */
+};
+
+int tmp_create(const struct maildir_folder *folder, char out[NAME_MAX + 1], struct error *err)
+{
+	for (int i = 0; i < 4; i++) {
+		char *unique = unique_name();
+		int fd;
+
+		snprintf(out, NAME_MAX + 1, TMP_PREFIX "%s", unique);
+		free(unique);
+		fd = openat(folder->sub[SUB_TMP], out,
+			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			return fd;
+		if (errno != EEXIST)
+			break;
+	}
+	return error_errno(err, ERROR_LOCAL, "cannot create a file in %s/tmp", folder->path);
+}
+
+int delivery_begin(struct delivery **delivery, struct maildir_folder *folder, struct error *err)
+{
+	struct delivery *begun = xcalloc(1, sizeof(*begun));
+
+	*delivery = NULL;
+	begun->folder = folder;
+	begun->fd = tmp_create(folder, begun->name, err);
+	if (begun->fd < 0) {
+		free(begun);
+		return -1;
+	}
+	begun->buffer = xmalloc(BUFFER);
+	begun->printer = fingerprinter_new();
+	*delivery = begun;
+	return 0;
+}
+
+static int flush(struct delivery *delivery, struct error *err)
+{
+	fingerprinter_feed(delivery->printer, delivery->buffer, delivery->len);
+	if (file_write_all(delivery->fd, delivery->buffer, delivery->len) != 0)
+		return error_errno(err, ERROR_LOCAL, "cannot write %s/tmp/%s",
+				   delivery->folder->path, delivery->name);
+	delivery->len = 0;
+	return 0;
+}
+
+static int put(struct delivery *delivery, const char *data, size_t len, struct error *err)
+{
+	while (len != 0) {
+		size_t n = BUFFER - delivery->len;
+
+		if (n > len)
+			n = len;
+		memcpy(delivery->buffer + delivery->len, data, n);
+		delivery->len += n;
+		data += n;
+		len -= n;
+		if (delivery->len == BUFFER && flush(delivery, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int delivery_write(struct delivery *delivery, const void *data, size_t len, struct error *err)
+{
+	const char *at = data, *end = at + len;
+
+	if (len == 0)
+		return 0;
+	if (delivery->pending_cr && *at != '\n' && put(delivery, "\r", 1, err) != 0)
+		return -1;
+	delivery->pending_cr = false;
+	while (at < end) {
+		const char *cr = memchr(at, '\r', (size_t)(end - at));
+		const char *stop = cr != NULL ? cr : end;
+
+		if (cr != NULL && cr + 1 == end)
+			delivery->pending_cr = true;
+		else if (cr != NULL && cr[1] != '\n')
+			stop = cr + 1; /* a lone CR is kept */
+		if (put(delivery, at, (size_t)(stop - at), err) != 0)
+			return -1;
+		at = cr == NULL ? end : cr + 1;
+	}
+	return 0;
+}
+
+static void release_writing(struct delivery *delivery)
+{
+	if (delivery->fd >= 0)
+		close(delivery->fd);
+	delivery->fd = -1;
+	free(delivery->buffer);
+	delivery->buffer = NULL;
+	fingerprinter_free(&delivery->printer);
+}
+
+int delivery_finish(struct delivery *delivery, int64_t mtime, struct arena *arena,
+		    const char **base, struct file_facts *facts, struct error *err)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime}};
+	struct stat st;
+
+	if (delivery->pending_cr && put(delivery, "\r", 1, err) != 0)
+		return -1;
+	delivery->pending_cr = false;
+	if (flush(delivery, err) != 0)
+		return -1;
+	if (futimens(delivery->fd, times) != 0 || fstat(delivery->fd, &st) != 0)
+		return error_errno(err, ERROR_LOCAL, "cannot set the date of %s/tmp/%s",
+				   delivery->folder->path, delivery->name);
+	memset(facts, 0, sizeof(*facts));
+	fingerprinter_finish(delivery->printer, &facts->fingerprint);
+	facts->inode = st.st_ino;
+	facts->mtime = st.st_mtim.tv_sec;
+	facts->size = (uint64_t)st.st_size;
+	delivery->base = maildir_new_base(facts->size);
+	*base = arena_strdup(arena, delivery->base);
+	release_writing(delivery);
+	return 0;
+}
+
+struct sync_work {
+	struct delivery *const *deliveries;
+	size_t n;
+	atomic_size_t next;
+	atomic_int failure;   /* errno */
+	atomic_size_t failed; /* which one */
+};
+
+static int sync_one(const struct delivery *delivery)
+{
+	int fd = openat(delivery->folder->sub[SUB_TMP], delivery->name,
+			O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int result, saved;
+
+	if (fd < 0)
+		return -1;
+	result = fsync(fd);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return result;
+}
+
+static void *sync_some(void *argument)
+{
+	struct sync_work *work = argument;
+	size_t i;
+
+	while ((i = atomic_fetch_add(&work->next, 1)) < work->n) {
+		if (sync_one(work->deliveries[i]) != 0) {
+			atomic_store(&work->failed, i);
+			atomic_store(&work->failure, errno);
+		}
+	}
+	return NULL;
+}
+
+int delivery_sync(struct delivery *const *deliveries, size_t n, struct error *err)
+{
+	struct sync_work work = {.deliveries = deliveries, .n = n};
+	pthread_t threads[SYNC_THREADS - 1];
+	size_t n_threads = 0, wanted = n / SYNC_WORTH;
+
+	while (n_threads < wanted && n_threads < ARRAY_SIZE(threads) &&
+	       pthread_create(&threads[n_threads], NULL, sync_some, &work) == 0)
+		n_threads++;
+	sync_some(&work);
+	for (size_t i = 0; i < n_threads; i++)
+		pthread_join(threads[i], NULL);
+	errno = atomic_load(&work.failure);
+	if (errno == 0)
+		return 0;
+	return error_errno(err, ERROR_LOCAL, "cannot make %s/tmp/%s durable",
+			   deliveries[atomic_load(&work.failed)]->folder->path,
+			   deliveries[atomic_load(&work.failed)]->name);
+}
+
+int delivery_place(struct delivery **delivery, const char *letters, struct error *err)
+{
+	struct delivery *done = *delivery;
+	struct maildir_folder *folder = done->folder;
+	char name[NAME_MAX + 1], sorted[64] = "";
+	enum subdirectory sub = SUB_NEW;
+	bool changed;
+
+	if (done->base == NULL)
+		return error_set(err, ERROR_LOCAL, "%s/tmp/%s is not finished", folder->path,
+				 done->name);
+	if (letters_merge("", 0, letters, NULL, sorted, &changed) != 0)
+		return error_set(err, ERROR_LOCAL, "%s: flags that no file name can hold",
+				 done->base);
+	snprintf(name, sizeof(name), "%s", done->base);
+	if (sorted[0] != '\0') {
+		sub = SUB_CUR;
+		if (filename_build(name, done->base, sorted, "", err) != 0)
+			return -1;
+	}
+	if (move_name(folder->sub[SUB_TMP], done->name, folder->sub[sub], name) != 0)
+		return error_errno(err, errno == EEXIST ? ERROR_CHANGED : ERROR_LOCAL,
+				   "cannot put %s into %s/%s", name, folder->path,
+				   subdirectory_names[sub]);
+	folder_note(folder, done->base, sub, name);
+	done->name[0] = '\0';
+	delivery_abort(delivery);
+	return 0;
+}
+
+void delivery_abort(struct delivery **delivery)
+{
+	struct delivery *ended = *delivery;
+
+	if (ended == NULL)
+		return;
+	release_writing(ended);
+	if (ended->name[0] != '\0')
+		unlinkat(ended->folder->sub[SUB_TMP], ended->name, 0);
+	free(ended->base);
+	free(ended);
+	*delivery = NULL;
+}
+
+int maildir_clean_tmp(struct maildir_folder *folder, struct error *err)
+{
+	int fd = openat(folder->sub[SUB_TMP], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	time_t limit = time(NULL) - STALE_SECONDS;
+	struct directory_reader reader;
+	struct directory_entry entry;
+	struct stat st;
+	int got;
+
+	if (fd < 0)
+		return error_errno(err, ERROR_LOCAL, "cannot read %s/tmp", folder->path);
+	directory_reader_init(&reader, fd, 32768);
+	while ((got = directory_read(&reader, &entry)) == 1) {
+		/* mtime is the message's date; ctime is when it was last worked on. */
+		if (starts_with(entry.name, TMP_PREFIX) &&
+		    fstatat(fd, entry.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_ctim.tv_sec < limit)
+			unlinkat(fd, entry.name, 0);
+	}
+	if (got < 0)
+		error_errno(err, ERROR_LOCAL, "cannot read %s/tmp", folder->path);
+	directory_reader_release(&reader);
+	close(fd);
+	return got;
+}

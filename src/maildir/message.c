@@ -1,0 +1,308 @@
+/* Messages under their names: reading, renaming, moving, deleting.
+ *
+ * No lock keeps mail readers away, so each step is one system call on an exact name, and a
+ * name that is gone is looked for again: the reader has renamed the file. Nothing is ever
+ * overwritten: a new name is made with link, which fails if it is taken, and then the old one
+ * is removed. If the old one is gone by then, the reader was faster, the file has the reader's
+ * name, and ours is taken back; had the reader deleted it, then it is deleted. */
+#include "maildir/maildir_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define TRIES 4
+#define BUFFER (128 * 1024)
+
+static bool same_file(int fd, const char *name, int other_fd, const char *other)
+{
+	struct stat a, b;
+
+	return fstatat(fd, name, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(other_fd, other, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
+}
+
+static int unlink_old(int from_fd, const char *from, int to_fd, const char *to)
+{
+	int saved;
+
+	if (unlinkat(from_fd, from, 0) == 0)
+		return 0;
+	saved = errno;
+	unlinkat(to_fd, to, 0);
+	errno = saved;
+	return -1;
+}
+
+int move_name(int from_fd, const char *from, int to_fd, const char *to)
+{
+	struct stat st;
+
+	if (linkat(from_fd, from, to_fd, to, 0) == 0)
+		return unlink_old(from_fd, from, to_fd, to);
+	switch (errno) {
+	case EEXIST:
+		/* Both names of one file: a run ended between link and unlink. */
+		if (same_file(from_fd, from, to_fd, to))
+			return unlinkat(from_fd, from, 0);
+		errno = EEXIST;
+		return -1;
+	case EPERM: /* another user's file, or no hard links here */
+	case EMLINK:
+	case EOPNOTSUPP:
+	case ENOSYS:
+		if (fstatat(to_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			errno = EEXIST;
+			return -1;
+		}
+		return errno == ENOENT ? renameat(from_fd, from, to_fd, to) : -1;
+	default: return -1;
+	}
+}
+
+/* Without leaving a trace in the file's access time, where that is allowed. */
+static int open_place(const struct maildir_folder *folder, const struct place *place)
+{
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = openat(folder->sub[place->sub], place->name, flags | O_NOATIME);
+
+	if (fd < 0 && errno == EPERM)
+		fd = openat(folder->sub[place->sub], place->name, flags);
+	return fd;
+}
+
+/* Opens a message and tells where it was found. */
+static int open_base(struct maildir_folder *folder, const char *base, struct place *place,
+		     struct error *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		int fd;
+
+		if (locate(folder, base, LOCATE_SURELY, place, err) != 0)
+			return -1;
+		fd = open_place(folder, place);
+		if (fd >= 0 && fstat(fd, &place->st) == 0 && S_ISREG(place->st.st_mode))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+		else if (errno != ENOENT && errno != ELOOP)
+			return error_errno(err, ERROR_LOCAL, "cannot read %s/%s", folder->path,
+					   place->name);
+	}
+	return error_set(err, ERROR_CHANGED, "%s/%s: another program keeps renaming it",
+			 folder->path, base);
+}
+
+int maildir_open_file(struct maildir_folder *folder, const char *base, struct arena *arena,
+		      struct local_file *file, struct error *err)
+{
+	struct name_parts parts;
+	struct place place;
+	int fd = open_base(folder, base, &place, err);
+
+	if (fd < 0 || file == NULL)
+		return fd;
+	filename_parse(place.name, &parts);
+	file->base = arena_strdup(arena, base);
+	file->letters = arena_strndup(arena, parts.letters, parts.letters_len);
+	file->in_new = place.sub == SUB_NEW;
+	file->has_info = parts.has_info;
+	file->inode = place.st.st_ino;
+	return fd;
+}
+
+static int feed_all(int fd, struct fingerprinter *printer)
+{
+	char *buffer = xmalloc(BUFFER);
+	ssize_t n;
+	int saved;
+
+	while ((n = read(fd, buffer, BUFFER)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		fingerprinter_feed(printer, buffer, (size_t)n);
+	}
+	saved = errno;
+	free(buffer);
+	errno = saved;
+	return n < 0 ? -1 : 0;
+}
+
+/* A rename changes only ctime, and does no harm. */
+static bool unchanged(const struct stat *before, const struct stat *after, uint64_t octets)
+{
+	return before->st_size == after->st_size && (uint64_t)after->st_size == octets &&
+	       before->st_mtim.tv_sec == after->st_mtim.tv_sec &&
+	       before->st_mtim.tv_nsec == after->st_mtim.tv_nsec;
+}
+
+static int examine_fd(int fd, const char *base, struct file_facts *facts, struct error *err)
+{
+	struct fingerprinter *printer = fingerprinter_new();
+	struct stat before, after;
+	int result = -1;
+
+	memset(facts, 0, sizeof(*facts));
+	if (fstat(fd, &before) != 0 || feed_all(fd, printer) != 0 || fstat(fd, &after) != 0) {
+		error_errno(err, ERROR_LOCAL, "cannot read %.200s", base);
+	} else {
+		fingerprinter_finish(printer, &facts->fingerprint);
+		facts->inode = after.st_ino;
+		facts->mtime = after.st_mtim.tv_sec;
+		facts->size = (uint64_t)after.st_size;
+		result = 0;
+		if (!unchanged(&before, &after, facts->fingerprint.size))
+			result = error_set(err, ERROR_CHANGED, "%.200s changed while it was read",
+					   base);
+	}
+	fingerprinter_free(&printer);
+	return result;
+}
+
+int maildir_examine(struct maildir_folder *folder, const char *base, struct file_facts *facts,
+		    struct error *err)
+{
+	struct place place;
+	int fd = open_base(folder, base, &place, err);
+	int result;
+
+	if (fd < 0)
+		return -1;
+	result = examine_fd(fd, base, facts, err);
+	close(fd);
+	return result;
+}
+
+/* place: where it was verified, and as what inode. */
+static int verify(struct maildir_folder *folder, const char *base, uint64_t inode,
+		  const struct hash *content, struct place *place, struct error *err)
+{
+	struct file_facts facts;
+	int fd, result;
+
+	if (inode != 0) {
+		if (locate(folder, base, LOCATE_SURELY, place, err) != 0)
+			return -1;
+		if (place->st.st_ino == inode)
+			return 0;
+	}
+	if (content == NULL || hash_is_none(content))
+		return error_set(err, ERROR_CHANGED, "%s/%.200s is another file now", folder->path,
+				 base);
+	fd = open_base(folder, base, place, err);
+	if (fd < 0)
+		return -1;
+	result = examine_fd(fd, base, &facts, err);
+	close(fd);
+	if (result == 0 && !hash_equal(&facts.fingerprint.content, content))
+		result = error_set(err, ERROR_CHANGED, "%s/%.200s has other content now",
+				   folder->path, base);
+	return result;
+}
+
+int maildir_verify(struct maildir_folder *folder, const char *base, uint64_t inode,
+		   const struct hash *content, struct error *err)
+{
+	struct place place;
+
+	return verify(folder, base, inode, content, &place, err);
+}
+
+int maildir_delete(struct maildir_folder *folder, const char *base, uint64_t inode,
+		   const struct hash *content, struct error *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		struct place place;
+		struct stat st;
+		int fd;
+
+		if (verify(folder, base, inode, content, &place, err) != 0)
+			return -1;
+		fd = folder->sub[place.sub];
+		if (fstatat(fd, place.name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			if (st.st_ino != place.st.st_ino)
+				return error_set(err, ERROR_CHANGED, "%s/%s was just replaced",
+						 folder->path, place.name);
+			if (unlinkat(fd, place.name, 0) == 0) {
+				folder->dirty[place.sub] = true;
+				return 0;
+			}
+		}
+		if (errno != ENOENT)
+			return error_errno(err, ERROR_LOCAL, "cannot remove %s/%s", folder->path,
+					   place.name);
+	}
+	return error_set(err, ERROR_CHANGED, "%s/%.200s: another program keeps renaming it",
+			 folder->path, base);
+}
+
+/* The name that the file gets; 1 if it has it already. */
+static int letters_name(const struct place *place, const char *base, const char *add,
+			const char *remove, char letters[64], struct place *target,
+			struct error *err)
+{
+	struct name_parts parts;
+	enum name_kind kind = filename_parse(place->name, &parts);
+	bool changed;
+
+	if (letters_merge(parts.letters, parts.letters_len, add, remove, letters, &changed) != 0)
+		return error_set(err, ERROR_LOCAL, "%.200s: flags that no file name can hold",
+				 base);
+	if (!changed)
+		return 1;
+	if (kind == NAME_FOREIGN)
+		return error_set(err, ERROR_LOCAL,
+				 "%.200s: its name has info of another version than 2, so flags "
+				 "cannot be written to it",
+				 base);
+	target->sub = place->sub == SUB_NEW && letters[0] == '\0' ? SUB_NEW : SUB_CUR;
+	if (target->sub == SUB_NEW && parts.tail[0] == '\0') {
+		memcpy(target->name, base, parts.base_len + 1);
+		return 0;
+	}
+	return filename_build(target->name, base, letters, parts.tail, err);
+}
+
+int maildir_change_letters(struct maildir_folder *folder, const char *base, const char *add,
+			   const char *remove, char out[64], struct error *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		struct place place, target;
+		char letters[64];
+		int done;
+
+		if (locate(folder, base, LOCATE_SURELY, &place, err) != 0)
+			return -1;
+		done = letters_name(&place, base, add, remove, letters, &target, err);
+		if (done < 0)
+			return -1;
+		if (done == 0 && move_name(folder->sub[place.sub], place.name,
+					   folder->sub[target.sub], target.name) == 0) {
+			folder->dirty[place.sub] = true;
+			folder_note(folder, base, target.sub, target.name);
+			done = 1;
+		}
+		if (done == 1) {
+			if (out != NULL)
+				memcpy(out, letters, sizeof(letters));
+			return 0;
+		}
+		if (errno == EEXIST)
+			return error_set(err, ERROR_CHANGED,
+					 "%s/%s: another file has this name already", folder->path,
+					 target.name);
+		if (errno != ENOENT)
+			return error_errno(err, ERROR_LOCAL, "cannot rename %s/%s", folder->path,
+					   place.name);
+	}
+	return error_set(err, ERROR_CHANGED, "%s/%.200s: another program keeps renaming it",
+			 folder->path, base);
+}
