@@ -202,7 +202,7 @@ static int refuse_colon(const char *host, struct error *err)
 	size_t len = strcspn(host, ":");
 	uint64_t port;
 
-	if (len != 0 && parse_number(host + len + 1, 65535, &port))
+	if (len != 0 && host[len] == ':' && parse_number(host + len + 1, 65535, &port))
 		return error_set(err, ERROR_CONFIG, "host '%s': write host = '%.*s' and port = %u",
 				 host, (int)len, host, (unsigned)port);
 	return error_set(

@@ -17,3 +17,18 @@ src_imap_libimap_a_SOURCES = \
 	src/imap/trust.c \
 	src/imap/tunnel.c \
 	src/imap/wire.c
+
+if HAVE_CUNIT
+check_PROGRAMS += \
+	tests/unit/test_connect \
+	tests/unit/test_stream \
+	tests/unit/test_tls
+endif
+stream_test_sources = tests/unit/check.h tests/unit/stream_server.c tests/unit/stream_server.h
+stream_test_libs = src/imap/libimap.a src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_connect_SOURCES = tests/unit/test_connect.c $(stream_test_sources)
+tests_unit_test_connect_LDADD = $(stream_test_libs)
+tests_unit_test_stream_SOURCES = tests/unit/test_stream.c $(stream_test_sources)
+tests_unit_test_stream_LDADD = $(stream_test_libs)
+tests_unit_test_tls_SOURCES = tests/unit/test_tls.c $(stream_test_sources)
+tests_unit_test_tls_LDADD = $(stream_test_libs)
