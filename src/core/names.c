@@ -173,7 +173,8 @@ static char *encode(const struct namespace *ns, const char *mailbox)
 {
 	size_t len = strlen(ns->prefix);
 	char between[2] = {ns->delimiter, '\0'};
-	char *encoded = ns->utf8 ? xstrdup(mailbox) : utf7_encode(mailbox), *wire;
+	bool as_it_is = ns->utf8 || !utf8_valid(mailbox, strlen(mailbox)); /* as it came */
+	char *encoded = as_it_is ? xstrdup(mailbox) : utf7_encode(mailbox), *wire;
 
 	if (len == 0 || ns->prefix[len - 1] == ns->delimiter)
 		between[0] = '\0';

@@ -208,6 +208,7 @@ static const struct row both[] = {
 	{BELOW, "INBOX.INBOXES", "INBOXES"},
 	{BELOW, "INBOX.&APw-", "\xc3\xbc"},
 	{BELOW, "INBOX.a/b", "a%2Fb"},
+	{BELOW, "INBOX.&AOk-.\xc3\xa9\xff", "&AOk-/\xc3\xa9\xff"}, /* not UTF-8: as it is */
 	{{"INBOX", '.', false}, "INBOX.foo", "foo"},
 	{{"INBOX", '.', false}, "INBOX", "INBOX"},
 	{MAIL, "INBOX", "INBOX"},
