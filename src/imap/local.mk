@@ -2,20 +2,35 @@
 
 noinst_LIBRARIES += src/imap/libimap.a
 src_imap_libimap_a_SOURCES = \
+	src/imap/append.c \
+	src/imap/auth.c \
 	src/imap/connect.c \
 	src/imap/deflate.c \
 	src/imap/driver.c \
+	src/imap/etpan.c \
+	src/imap/etpan_private.h \
 	src/imap/explain.c \
+	src/imap/fetch.c \
+	src/imap/framer.c \
 	src/imap/host.c \
 	src/imap/imap.h \
+	src/imap/imap_private.h \
+	src/imap/mailboxes.c \
+	src/imap/messages.c \
+	src/imap/queue.c \
 	src/imap/resolve.c \
+	src/imap/response.c \
+	src/imap/scram.c \
+	src/imap/session.c \
 	src/imap/stream.c \
 	src/imap/stream.h \
 	src/imap/stream_private.h \
 	src/imap/tickets.c \
 	src/imap/tls.c \
+	src/imap/transfer.c \
 	src/imap/trust.c \
 	src/imap/tunnel.c \
+	src/imap/view.c \
 	src/imap/wire.c
 
 if HAVE_CUNIT

@@ -1,0 +1,313 @@
+/* The mailboxes of an account: the list with what STATUS tells, and making and removing them.
+ *
+ * A list is all or nothing: a mailbox that is missing from it may lead to a deletion, so one line
+ * that cannot be read fails the call. With LIST-STATUS an account of any size costs one round trip;
+ * without it the STATUS commands go out together. */
+#include "imap/imap_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+struct listing {
+	struct imap_conn *conn;
+	struct arena *arena;
+	struct imap_mailbox *mailboxes;
+	size_t n;
+	size_t room;
+	size_t last;  /* where the latest STATUS went; the next is often beside it */
+	size_t asked; /* the mailbox of the oldest STATUS command without answer */
+	bool answered;
+};
+
+/* Others' and shared mailboxes are not this account's to synchronize. */
+static bool is_foreign(const struct imap_conn *conn, const char *wire)
+{
+	size_t len = strlen(conn->ns.prefix);
+
+	for (size_t i = 0; i < conn->n_foreign; i++) {
+		const char *prefix = conn->foreign[i];
+		size_t n = strlen(prefix);
+
+		if (strncmp(wire, prefix, n) == 0)
+			return true;
+		if (n > 1 && prefix[n - 1] == conn->ns.delimiter && strlen(wire) == n - 1 &&
+		    strncmp(wire, prefix, n - 1) == 0)
+			return true;
+	}
+	return len != 0 && strncmp(wire, conn->ns.prefix, len) != 0 && !name_is_inbox(wire);
+}
+
+static void take_list(void *ctx, const struct list_entry *entry)
+{
+	struct listing *listing = ctx;
+	struct imap_mailbox *mailbox;
+	char *name;
+
+	if (entry->wire[0] == '\0' || is_foreign(listing->conn, entry->wire))
+		return;
+	/* Prefix "INBOX.": the place "INBOX." itself is no mailbox. */
+	if (entry->noselect && strcmp(entry->wire, listing->conn->ns.prefix) == 0)
+		return;
+	listing->mailboxes =
+		grow(listing->mailboxes, listing->n, &listing->room, sizeof(*listing->mailboxes));
+	mailbox = &listing->mailboxes[listing->n++];
+	memset(mailbox, 0, sizeof(*mailbox));
+	name = name_from_wire(&listing->conn->ns, entry->wire);
+	mailbox->name = arena_strdup(listing->arena, name);
+	mailbox->wire = arena_strdup(listing->arena, entry->wire);
+	mailbox->delimiter = entry->delimiter;
+	mailbox->noselect = entry->noselect;
+	mailbox->noinferiors = entry->noinferiors;
+	mailbox->special = entry->special;
+	mailbox->status.mailbox_id = "";
+	free(name);
+}
+
+static bool same_wire(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0 || (name_is_inbox(a) && name_is_inbox(b));
+}
+
+static struct imap_mailbox *find_wire(struct listing *listing, const char *wire)
+{
+	for (size_t i = 0; i < listing->n; i++) {
+		size_t at = (listing->last + i) % listing->n;
+
+		if (same_wire(listing->mailboxes[at].wire, wire)) {
+			listing->last = at;
+			return &listing->mailboxes[at];
+		}
+	}
+	return NULL;
+}
+
+static void take_status(void *ctx, const char *wire, const struct imap_status *status)
+{
+	struct listing *listing = ctx;
+	struct imap_mailbox *mailbox = find_wire(listing, wire);
+
+	if (mailbox == NULL || mailbox->noselect)
+		return;
+	mailbox->status = *status;
+	mailbox->status.mailbox_id = arena_strdup(listing->arena, status->mailbox_id);
+}
+
+static void put_status_items(struct imap_conn *conn)
+{
+	text_puts(&conn->out, "(MESSAGES UIDNEXT UIDVALIDITY");
+	if ((conn->capabilities & CAP_CONDSTORE) != 0)
+		text_puts(&conn->out, " HIGHESTMODSEQ");
+	if ((conn->capabilities & CAP_OBJECTID) != 0)
+		text_puts(&conn->out, " MAILBOXID");
+	text_putc(&conn->out, ')');
+}
+
+static int send_list(struct imap_conn *conn, bool with_status, struct error *err)
+{
+	bool special = (conn->capabilities & CAP_SPECIAL_USE) != 0;
+
+	command_begin(conn, "LIST \"\" \"*\"");
+	/* Without LIST-EXTENDED a server with SPECIAL-USE tells it unasked. */
+	if (with_status) {
+		text_printf(&conn->out, " RETURN (%sSTATUS ", special ? "SPECIAL-USE " : "");
+		put_status_items(conn);
+		text_putc(&conn->out, ')');
+	} else if (special && (conn->capabilities & CAP_LIST_EXTENDED) != 0) {
+		text_puts(&conn->out, " RETURN (SPECIAL-USE)");
+	}
+	return command_run(conn, "listing the mailboxes", err);
+}
+
+#define STATUS_WINDOW 64 /* commands under way */
+
+static int ask_status(struct listing *listing, struct error *err)
+{
+	struct imap_conn *conn = listing->conn;
+
+	for (size_t i = 0; i < listing->n; i++) {
+		if (listing->mailboxes[i].noselect)
+			continue;
+		command_begin(conn, "STATUS ");
+		if (command_string(conn, listing->mailboxes[i].wire, err) < 0)
+			return -1;
+		text_putc(&conn->out, ' ');
+		put_status_items(conn);
+		if (command_send(conn, i, 0, err) < 0 ||
+		    queue_wait(conn, STATUS_WINDOW, UINT64_MAX, err) < 0)
+			return -1;
+	}
+	return queue_drain(conn, err);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct imap_mailbox *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	if (order == 0) /* of two, the one that can be selected comes first */
+		order = (int)x->noselect - (int)y->noselect;
+	return order;
+}
+
+static void sort_unique(struct listing *listing)
+{
+	size_t kept = 0;
+
+	if (listing->n != 0)
+		qsort(listing->mailboxes, listing->n, sizeof(*listing->mailboxes), compare_names);
+	for (size_t i = 0; i < listing->n; i++) {
+		struct imap_mailbox *one = &listing->mailboxes[i];
+
+		if (kept != 0 && strcmp(listing->mailboxes[kept - 1].name, one->name) == 0) {
+			if (listing->mailboxes[kept - 1].special == SPECIAL_NONE)
+				listing->mailboxes[kept - 1].special = one->special;
+			if (!listing->mailboxes[kept - 1].status.known && !one->noselect)
+				listing->mailboxes[kept - 1].status = one->status;
+			continue;
+		}
+		listing->mailboxes[kept++] = *one;
+	}
+	listing->n = kept;
+}
+
+int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
+	      struct imap_mailbox **mailboxes, size_t *n, struct error *err)
+{
+	struct listing listing = {.conn = conn, .arena = arena};
+	struct operation operation = {.ctx = &listing, .list = take_list, .status = take_status};
+	bool one_trip = with_status && (conn->capabilities & CAP_LIST_STATUS) != 0;
+	int result;
+
+	if (operation_begin(conn, &operation, err) < 0)
+		return -1;
+	result = send_list(conn, one_trip, err);
+	if (result < 0 && one_trip && !conn->dead) { /* announced, but refused */
+		listing.n = 0;
+		one_trip = false;
+		result = send_list(conn, false, err);
+	}
+	if (result == 0) {
+		sort_unique(&listing);
+		if (with_status && !one_trip)
+			result = ask_status(&listing, err);
+	}
+	operation_end(conn);
+	*n = result == 0 ? listing.n : 0;
+	*mailboxes = arena_alloc(arena, (*n + 1) * sizeof(**mailboxes));
+	if (*n != 0)
+		memcpy(*mailboxes, listing.mailboxes, *n * sizeof(**mailboxes));
+	free(listing.mailboxes);
+	return result;
+}
+
+/* ---- making and removing ---- */
+
+static int run_on(struct imap_conn *conn, const char *verb, const char *mailbox, const char *second,
+		  struct error *err)
+{
+	int result = -1;
+
+	if (operation_begin(conn, NULL, err) < 0)
+		return -1;
+	command_begin(conn, verb);
+	if (command_string(conn, mailbox, err) < 0)
+		return -1;
+	if (second != NULL) {
+		text_putc(&conn->out, ' ');
+		if (command_string(conn, second, err) < 0)
+			return -1;
+	}
+	result = command_run(conn, verb, err);
+	if (result < 0 && !conn->dead && reply_says_missing(&conn->reply) && err != NULL)
+		err->kind = ERROR_NOT_FOUND;
+	return result;
+}
+
+static bool says_it_exists(const struct reply *reply)
+{
+	struct status_text status = {.text = {reply->text, strlen(reply->text)}};
+
+	return strcmp(reply->code, "ALREADYEXISTS") == 0 ||
+	       (reply->condition == CONDITION_NO && reply->code[0] == '\0' &&
+		status_text_says(&status, "already exists"));
+}
+
+int imap_create(struct imap_conn *conn, const char *mailbox, struct error *err)
+{
+	struct error unimportant = {ERROR_NONE, ""};
+	int result = run_on(conn, "CREATE ", mailbox, NULL, err);
+
+	if (result < 0 && !conn->dead && says_it_exists(&conn->reply)) {
+		error_clear(err);
+		result = 0;
+	}
+	if (result < 0)
+		return -1;
+	if (run_on(conn, "SUBSCRIBE ", mailbox, NULL, &unimportant) < 0) {
+		log_verbose("%s", unimportant.text);
+		if (conn->dead) {
+			if (err != NULL)
+				*err = unimportant;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* A selected mailbox is left first: servers differ in what becomes of the session. */
+static int leave(struct imap_conn *conn, const char *mailbox, struct error *err)
+{
+	if (conn->selected == NULL || !same_wire(conn->selected, mailbox))
+		return 0;
+	return imap_unselect(conn, err);
+}
+
+int imap_delete(struct imap_conn *conn, const char *mailbox, struct error *err)
+{
+	if (leave(conn, mailbox, err) < 0)
+		return -1;
+	return run_on(conn, "DELETE ", mailbox, NULL, err);
+}
+
+int imap_rename(struct imap_conn *conn, const char *from, const char *to, struct error *err)
+{
+	if (leave(conn, from, err) < 0)
+		return -1;
+	return run_on(conn, "RENAME ", from, to, err);
+}
+
+/* A NO that speaks of trouble says nothing about the mailbox. */
+static bool is_trouble(const struct reply *reply)
+{
+	static const char *const codes[] = {
+		"UNAVAILABLE", "INUSE", "SERVERBUG",    "CORRUPTION", "EXPUNGEISSUED",  "LIMIT",
+		"NOPERM",      "ALERT", "CONTACTADMIN", "OVERQUOTA",  "PRIVACYREQUIRED"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		if (strcmp(reply->code, codes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+int imap_exists(struct imap_conn *conn, const char *mailbox, struct error *err)
+{
+	struct imap_selected selected;
+	bool answered_no;
+
+	if (imap_unselect(conn, err) < 0)
+		return -1;
+	if (imap_select(conn, mailbox, true, &selected, err) == 0) {
+		if (imap_unselect(conn, err) < 0)
+			return -1;
+		return 1;
+	}
+	answered_no = !conn->dead && conn->reply.condition == CONDITION_NO;
+	if (!answered_no || is_trouble(&conn->reply))
+		return -1;
+	error_clear(err);
+	return 0;
+}

@@ -1,0 +1,455 @@
+/* A session from greeting to LOGOUT.
+ *
+ * What a server can do is asked again whenever it may have changed: after STARTTLS (what was said
+ * in plain text is forgotten) and after the login, unless the server told by itself. Then ID,
+ * ENABLE and NAMESPACE go out in one write. Whether DEFLATE pays is seen from that round trip: on a
+ * near server it costs more than it saves. */
+#include "imap/imap_private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
+static const struct {
+	const char *name;
+	uint32_t capability;
+} capability_names[] = {
+	{"COMPRESS=DEFLATE", CAP_COMPRESS},
+	{"CONDSTORE", CAP_CONDSTORE},
+	{"ENABLE", CAP_ENABLE},
+	{"X-GM-EXT-1", CAP_GMAIL},
+	{"ID", CAP_ID},
+	{"LIST-EXTENDED", CAP_LIST_EXTENDED},
+	{"LIST-STATUS", CAP_LIST_STATUS},
+	{"LITERAL-", CAP_LITERAL_MINUS},
+	{"LITERAL+", CAP_LITERAL_PLUS},
+	{"MOVE", CAP_MOVE},
+	{"MULTIAPPEND", CAP_MULTIAPPEND},
+	{"NAMESPACE", CAP_NAMESPACE},
+	{"OBJECTID", CAP_OBJECTID},
+	{"QRESYNC", CAP_QRESYNC},
+	{"SPECIAL-USE", CAP_SPECIAL_USE},
+	{"UIDPLUS", CAP_UIDPLUS},
+	{"UNSELECT", CAP_UNSELECT},
+	{"UTF8=ACCEPT", CAP_UTF8_ACCEPT},
+	{"SASL-IR", CAP_SASL_IR},
+	{"LOGINDISABLED", CAP_LOGINDISABLED},
+	{"STARTTLS", CAP_STARTTLS},
+	{"UIDONLY", CAP_UIDONLY},
+	{"X-GUID", CAP_X_GUID}, /* never announced, but it can be disabled by that name */
+	{"APPENDLIMIT", CAP_APPENDLIMIT},
+};
+
+static const struct {
+	const char *name;
+	enum auth_mechanism mechanism;
+} mechanism_words[] = {
+	{"AUTH=PLAIN", AUTH_PLAIN},
+	{"AUTH=CRAM-MD5", AUTH_CRAM_MD5},
+	{"AUTH=SCRAM-SHA-256", AUTH_SCRAM_SHA_256},
+	{"AUTH=XOAUTH2", AUTH_XOAUTH2},
+	{"AUTH=OAUTHBEARER", AUTH_OAUTHBEARER},
+	{"AUTH=EXTERNAL", AUTH_EXTERNAL},
+};
+
+/* ---- capabilities ---- */
+
+void capabilities_clear(struct imap_conn *conn)
+{
+	conn->capabilities = 0;
+	conn->mechanisms = 0;
+	conn->append_limit = 0;
+	conn->auth_told = false;
+	conn->utf8_only = false;
+	conn->capabilities_told = false;
+}
+
+void capabilities_word(struct imap_conn *conn, const char *word)
+{
+	uint64_t limit;
+
+	for (size_t i = 0; i < ARRAY_SIZE(capability_names); i++) {
+		if (ascii_case_equal(word, capability_names[i].name))
+			conn->capabilities |= capability_names[i].capability;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(mechanism_words); i++) {
+		if (ascii_case_equal(word, mechanism_words[i].name))
+			conn->mechanisms |= 1U << mechanism_words[i].mechanism;
+	}
+	if (ascii_ncasecmp(word, "AUTH=", 5) == 0)
+		conn->auth_told = true;
+	if (ascii_ncasecmp(word, "APPENDLIMIT=", 12) == 0 &&
+	    parse_number(word + 12, UINT64_MAX, &limit)) {
+		conn->capabilities |= CAP_APPENDLIMIT;
+		conn->append_limit = limit;
+	}
+	/* A list without it is no list (iCloud's proxy sends such): ask. */
+	if (ascii_ncasecmp(word, "IMAP4rev", 8) == 0)
+		conn->capabilities_told = true;
+	if (ascii_case_equal(word, "UTF8=ONLY")) {
+		conn->utf8_only = true;
+		conn->capabilities |= CAP_UTF8_ACCEPT;
+	}
+	if (ascii_case_equal(word, "IMAP4rev2")) /* RFC 9051 appendix E: has these within */
+		conn->capabilities |= CAP_NAMESPACE | CAP_UNSELECT | CAP_UIDPLUS | CAP_ENABLE |
+				      CAP_SASL_IR | CAP_LIST_EXTENDED | CAP_LIST_STATUS | CAP_MOVE |
+				      CAP_LITERAL_MINUS | CAP_SPECIAL_USE;
+}
+
+void capabilities_take(struct imap_conn *conn, const char *p, size_t len)
+{
+	const char *end = p + len;
+	char word[128];
+
+	capabilities_clear(conn);
+	while (p < end) {
+		size_t n = 0;
+
+		while (p < end && ascii_is_space(*p))
+			p++;
+		while (p + n < end && !ascii_is_space(p[n]))
+			n++;
+		if (n != 0 && n < sizeof(word)) {
+			memcpy(word, p, n);
+			word[n] = '\0';
+			capabilities_word(conn, word);
+		}
+		p += n;
+	}
+}
+
+/* "COMPRESS" and "QRESYNC " mean what one thinks they mean. */
+static uint32_t capability_called(const char *name)
+{
+	uint32_t found = 0;
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(capability_names); i++) {
+		const char *known = capability_names[i].name;
+
+		if (ascii_ncasecmp(name, known, len) == 0 &&
+		    (known[len] == '\0' || known[len] == '='))
+			found |= capability_names[i].capability;
+	}
+	if (ascii_ncasecmp(name, "X-GM", 4) == 0)
+		found |= CAP_GMAIL;
+	if ((found & CAP_CONDSTORE) != 0)
+		found |= CAP_QRESYNC;
+	return found;
+}
+
+static void read_disabled(struct imap_conn *conn, const struct imap_options *options)
+{
+	for (size_t i = 0; i < options->n_disabled; i++) {
+		uint32_t found = capability_called(options->disabled[i]);
+
+		if (found == 0)
+			log_verbose("extension %s is not used in any case", options->disabled[i]);
+		conn->disabled |= found;
+	}
+}
+
+/* Consequences, after the last list was read. */
+static void settle_capabilities(struct imap_conn *conn)
+{
+	if ((conn->capabilities & CAP_QRESYNC) != 0)
+		conn->capabilities |= CAP_CONDSTORE | CAP_ENABLE; /* RFC 7162 section 3.2 */
+	if ((conn->capabilities & CAP_GMAIL) != 0)
+		conn->capabilities |= CAP_ID;
+	conn->capabilities &= ~conn->disabled;
+	if ((conn->capabilities & CAP_ENABLE) == 0)
+		conn->capabilities &= ~(uint32_t)CAP_QRESYNC;
+}
+
+static int ask_capabilities(struct imap_conn *conn, struct error *err)
+{
+	capabilities_clear(conn);
+	command_begin(conn, "CAPABILITY");
+	if (command_run(conn, "asking for the server's capabilities", err) < 0)
+		return -1;
+	if (!conn->capabilities_told)
+		log_verbose("the server did not tell its capabilities");
+	return 0;
+}
+
+/* ---- opening ---- */
+
+struct greeting {
+	bool seen;
+	enum condition condition;
+};
+
+static void greeting_code(void *ctx, const struct status_text *status)
+{
+	struct greeting *greeting = ctx;
+
+	greeting->seen = true;
+	greeting->condition = status->condition;
+}
+
+static int read_greeting(struct imap_conn *conn, bool *preauth, struct error *err)
+{
+	struct greeting greeting = {false, CONDITION_OK};
+	struct operation operation = {.ctx = &greeting, .code = greeting_code};
+
+	conn->operation = &operation;
+	while (!greeting.seen) {
+		if (conn_read(conn, err) < 0) {
+			conn->operation = NULL;
+			return error_wrap(err, "waiting for the server's greeting");
+		}
+	}
+	conn->operation = NULL;
+	if (greeting.condition != CONDITION_OK && greeting.condition != CONDITION_PREAUTH)
+		return conn_fail(conn, err, ERROR_SERVER, "the server's greeting makes no sense");
+	*preauth = greeting.condition == CONDITION_PREAUTH;
+	return 0;
+}
+
+/* Nothing that came in plain text counts afterwards, and nothing may be left over from it: it was
+ * perhaps not the server who said it. */
+static int start_tls(struct imap_conn *conn, struct error *err)
+{
+	if (!conn->capabilities_told && ask_capabilities(conn, err) < 0)
+		return -1;
+	if ((conn->capabilities & CAP_STARTTLS) == 0)
+		return error_set(err, ERROR_CERTIFICATE,
+				 "the server offers no STARTTLS; nothing was sent to it");
+	command_begin(conn, "STARTTLS");
+	if (command_run(conn, "STARTTLS", err) < 0) {
+		if (err != NULL && err->kind == ERROR_REFUSED)
+			err->kind = ERROR_CERTIFICATE;
+		return -1;
+	}
+	if (conn->reader.start != conn->reader.end)
+		return error_set(
+			err, ERROR_CERTIFICATE,
+			"something was sent in plain text after STARTTLS: the connection may "
+			"have been tampered with");
+	if (stream_start_tls(conn->stream, err) < 0)
+		return -1;
+	capabilities_clear(conn);
+	return 0;
+}
+
+static int secure(struct imap_conn *conn, const struct imap_options *options, bool preauth,
+		  struct error *err)
+{
+	bool tunnel = options->stream.tunnel != NULL && options->stream.tunnel[0] != '\0';
+
+	if (tunnel || options->stream.tls == TLS_IMPLICIT)
+		return 0;
+	if (options->stream.tls == TLS_NONE) {
+		if (!preauth)
+			return 0;
+		return error_set(err, ERROR_CERTIFICATE,
+				 "the server greets with PREAUTH on a "
+				 "connection that is not secured: refused");
+	}
+	if (preauth)
+		return error_set(err, ERROR_CERTIFICATE,
+				 "the server greets with PREAUTH, so STARTTLS "
+				 "is not possible: refused");
+	return start_tls(conn, err);
+}
+
+static int log_in(struct imap_conn *conn, const struct imap_options *options, struct error *err)
+{
+	if (!conn->capabilities_told && ask_capabilities(conn, err) < 0)
+		return -1;
+	conn->capabilities_told = false;
+	if (auth_login(conn, options, err) < 0)
+		return -1;
+	if (conn->capabilities_told)
+		return 0;
+	return ask_capabilities(conn, err);
+}
+
+/* Some servers refuse to SELECT before an ID was sent; none may be empty. */
+static int put_setup(struct imap_conn *conn, struct error *err)
+{
+	if ((conn->capabilities & CAP_ID) != 0) {
+		command_begin(conn,
+			      "ID (\"name\" \"mailtwin\" \"version\" \"" PACKAGE_VERSION "\")");
+		if (command_send(conn, 0, 0, err) < 0)
+			return -1;
+	}
+	if ((conn->capabilities & CAP_QRESYNC) != 0) {
+		command_begin(conn, "ENABLE QRESYNC");
+		if (command_send(conn, 0, 0, err) < 0)
+			return -1;
+	}
+	if (conn->utf8_only && (conn->capabilities & CAP_UTF8_ACCEPT) != 0) {
+		command_begin(conn, "ENABLE UTF8=ACCEPT");
+		if (command_send(conn, 0, 0, err) < 0)
+			return -1;
+	}
+	if ((conn->capabilities & CAP_NAMESPACE) != 0) {
+		command_begin(conn, "NAMESPACE");
+		if (command_send(conn, 0, 0, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int64_t milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int set_up(struct imap_conn *conn, int64_t *round_trip, struct error *err)
+{
+	int64_t start = milliseconds();
+
+	settle_capabilities(conn);
+	if (put_setup(conn, err) < 0)
+		return -1;
+	if (conn->queue_len == 0) {
+		command_begin(conn, "NOOP");
+		if (command_send(conn, 0, 0, err) < 0)
+			return -1;
+	}
+	if (queue_drain(conn, err) < 0)
+		return -1;
+	*round_trip = milliseconds() - start;
+	if (!conn->enabled_qresync)
+		conn->capabilities &= ~(uint32_t)CAP_QRESYNC;
+	if (conn->is_dovecot && (conn->disabled & CAP_X_GUID) == 0)
+		conn->capabilities |= CAP_X_GUID;
+	return 0;
+}
+
+#define FAR_MS 20 /* a line this long is seldom as fast as a server compresses */
+
+static int start_deflate(struct imap_conn *conn, int wanted, int64_t round_trip, struct error *err)
+{
+	if (wanted == 0 || (conn->capabilities & CAP_COMPRESS) == 0)
+		return 0;
+	if (wanted < 0 && round_trip < FAR_MS)
+		return 0;
+	command_begin(conn, "COMPRESS DEFLATE");
+	if (command_run(conn, "COMPRESS", err) < 0) {
+		if (err != NULL && err->kind == ERROR_REFUSED) {
+			log_verbose("%s", err->text);
+			error_clear(err);
+			return 0;
+		}
+		return -1;
+	}
+	if (conn->reader.start != conn->reader.end)
+		return conn_fail(conn, err, ERROR_SERVER,
+				 "the server went on in plain text after COMPRESS");
+	return stream_start_deflate(conn->stream, err);
+}
+
+static int establish(struct imap_conn *conn, const struct imap_options *options, struct error *err)
+{
+	struct error own;
+	bool preauth = false;
+	int64_t round_trip = 0;
+
+	if (err == NULL)
+		err = &own;
+	if (stream_open(&conn->stream, &options->stream, err) < 0)
+		return -1;
+	reader_init(&conn->reader, conn->stream);
+	if (read_greeting(conn, &preauth, err) < 0 || secure(conn, options, preauth, err) < 0)
+		return -1;
+	if (!preauth && log_in(conn, options, err) < 0)
+		return -1;
+	if (preauth && !conn->capabilities_told && ask_capabilities(conn, err) < 0)
+		return -1;
+	if (set_up(conn, &round_trip, err) < 0)
+		return -1;
+	return start_deflate(conn, options->compress, round_trip, err);
+}
+
+int imap_open(struct imap_conn **conn, const struct imap_options *options, struct error *err)
+{
+	struct imap_conn *new = xcalloc(1, sizeof(*new));
+
+	*conn = NULL;
+	new->keywords = options->keywords;
+	new->ns_prefix = xstrdup("");
+	new->ns.prefix = new->ns_prefix;
+	new->ns.delimiter = '/';
+	read_disabled(new, options);
+	if (establish(new, options, err) < 0) {
+		new->dead = true;
+		imap_close(&new);
+		return -1;
+	}
+	*conn = new;
+	return 0;
+}
+
+/* ---- closing ---- */
+
+/* The answer is not waited for: the server has everything that matters when the connection ends
+ * in order, and a slow one must not hold us up. */
+static void log_out(struct imap_conn *conn)
+{
+	if (conn->dead || conn->stream == NULL || conn->queue_len != 0)
+		return;
+	conn->closing = true;
+	command_begin(conn, "LOGOUT");
+	if (command_send(conn, 0, 0, NULL) == 0)
+		stream_flush(conn->stream, NULL);
+}
+
+void imap_close(struct imap_conn **conn)
+{
+	struct imap_conn *old = *conn;
+
+	if (old == NULL)
+		return;
+	log_out(old);
+	if (old->stream != NULL)
+		stream_close(&old->stream);
+	reader_release(&old->reader);
+	text_release(&old->assembled);
+	text_release(&old->out);
+	text_release(&old->continuation);
+	for (size_t i = 0; i < old->n_foreign; i++)
+		free(old->foreign[i]);
+	free(old->foreign);
+	free(old->ns_prefix);
+	free(old->queue);
+	free(old->selected);
+	free(old);
+	*conn = NULL;
+}
+
+uint32_t imap_capabilities(const struct imap_conn *conn)
+{
+	return conn->capabilities;
+}
+
+const struct namespace *imap_namespace(const struct imap_conn *conn)
+{
+	return &conn->ns;
+}
+
+uint64_t imap_append_limit(const struct imap_conn *conn)
+{
+	return conn->append_limit;
+}
+
+void imap_get_traffic(const struct imap_conn *conn, struct stream_traffic *traffic)
+{
+	stream_get_traffic(conn->stream, traffic);
+}
