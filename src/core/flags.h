@@ -33,12 +33,14 @@ struct keyword_pool *keyword_pool_new(void);
 void keyword_pool_free(struct keyword_pool **pool);
 
 /* The id (from 1, without gaps, in the order of first sight) of a keyword. Case does not
- * count (RFC 9051 2.3.2); the first spelling is kept. */
+ * count (RFC 9051 2.3.2); the first spelling is kept. 0 for an empty name, one with a NUL, and
+ * a new one past 100,000. */
 uint32_t keyword_id(struct keyword_pool *pool, const char *name, size_t len);
-const char *keyword_name(struct keyword_pool *pool, uint32_t id); /* lives as long as the pool */
+const char *keyword_name(struct keyword_pool *pool, uint32_t id); /* lives as long as the pool; NULL for no id */
 uint32_t keyword_count(struct keyword_pool *pool);		   /* ids are 1..count */
 
-/* Sets. All return the number of the resulting set. */
+/* Sets. All return the number of the resulting set. Where a set would be too large (over 1024
+ * keywords) or one too many, and for the id 0, they return the first set unchanged. */
 uint32_t keywords_add(struct keyword_pool *pool, uint32_t set, uint32_t id);
 uint32_t keywords_union(struct keyword_pool *pool, uint32_t a, uint32_t b);
 uint32_t keywords_minus(struct keyword_pool *pool, uint32_t a, uint32_t b);

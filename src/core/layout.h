@@ -3,8 +3,9 @@
  *   nested:    each level is a directory:  "A/B" -> "A/B", INBOX -> "INBOX"
  *   maildir++: INBOX is the root:          "A/B" -> ".A.B", INBOX -> ".", "INBOX/x" -> ".INBOX.x"
  *
- * %XX (upper-case hex of the byte) stands for what a name may not hold; a level over 255 bytes
- * is cut at 230 and gets "%~" and 16 hex digits of its hash. Escaping is injective; a directory
+ * %XX (upper-case hex of the byte) stands for what a name may not hold, "%00" for an empty level;
+ * a level over 255 bytes is cut at 230 and gets "%~" and 16 hex digits of its hash, and so does a
+ * maildir++ directory's name as a whole. "%2F" in a name (a '/' inside a level) is kept as it is. Escaping is injective; a directory
  * name is unescaped only if escaping the result gives the same bytes again. */
 #ifndef MAILTWIN_CORE_LAYOUT_H
 #define MAILTWIN_CORE_LAYOUT_H

@@ -20,8 +20,9 @@ char *utf7_decode(const char *wire);
 char *utf7_encode(const char *utf8); /* bytes that are not UTF-8 are kept raw; caller frees */
 
 /* The folder's name of a mailbox. An invalid modified UTF-7 name keeps its raw bytes. A '/'
- * inside a level (delimiter is another) becomes "%2F", and "%2F" in it "%252F"; likewise back.
- * Never fails; caller frees. */
+ * inside a level (delimiter is another) becomes "%2F", and "%2F" in it, whatever the delimiter,
+ * "%252F"; likewise back. Below a prefix what would be taken for INBOX gets one level INBOX more
+ * ("INBOX.INBOX" is "INBOX/INBOX"; names.c). Never fails; caller frees. */
 char *name_from_wire(const struct namespace *ns, const char *wire);
 /* The mailbox of a folder's name; NULL if the server's delimiter makes it impossible
  * (a level contains the delimiter, or there is no hierarchy). Caller frees. */
