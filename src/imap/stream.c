@@ -337,6 +337,11 @@ int stream_start_deflate(struct stream *stream, struct error *err)
 
 /* ---- opening and closing ---- */
 
+static bool has_tunnel(const struct stream_options *options)
+{
+	return options->tunnel != NULL && *options->tunnel != '\0';
+}
+
 static struct stream *stream_new(const struct stream_options *options)
 {
 	struct stream *stream = xcalloc(1, sizeof(*stream));
@@ -346,13 +351,13 @@ static struct stream *stream_new(const struct stream_options *options)
 	stream->stop_fd = options->stop_fd;
 	stream->timeout = (seconds < MAX_TIMEOUT ? seconds : MAX_TIMEOUT) * 1000;
 	stream->port = options->port;
-	stream->host = xstrdup(options->tunnel != NULL ? "the tunnel" : options->host);
+	stream->host = xstrdup(has_tunnel(options) ? "the tunnel" : options->host);
 	return stream;
 }
 
 static int open_connection(struct stream *stream, const struct stream_options *options)
 {
-	if (options->tunnel != NULL)
+	if (has_tunnel(options))
 		return tunnel_open(stream, options->tunnel);
 	if (connect_host(stream, options) != 0)
 		return -1;
@@ -365,10 +370,10 @@ int stream_open(struct stream **result, const struct stream_options *options, st
 	int status = 0;
 
 	*result = NULL;
-	if (options->tunnel == NULL && host_check(options->host, err) != 0)
+	if (!has_tunnel(options) && host_check(options->host, err) != 0)
 		return -1;
 	stream = stream_new(options);
-	if (options->tunnel == NULL && options->tls != TLS_NONE)
+	if (!has_tunnel(options) && options->tls != TLS_NONE)
 		status = trust_prepare(stream, options, err);
 	if (status == 0 && open_connection(stream, options) != 0)
 		status = report(stream, err);

@@ -131,9 +131,11 @@ static int fail_reason(struct stream *stream, unsigned long code)
 		return stream_fail(stream, ERROR_CERTIFICATE,
 				   "%s asks for a client certificate, which is not supported",
 				   host);
-	default:
-		return stream_fail(stream, ERROR_CERTIFICATE, "TLS with %s failed: %s", host,
-				   text != NULL ? text : "no reason given");
+	default: /* once it stood, it is the line that broke */
+		return stream_fail(
+			stream,
+			SSL_is_init_finished(stream->ssl) ? ERROR_NETWORK : ERROR_CERTIFICATE,
+			"TLS with %s failed: %s", host, text != NULL ? text : "no reason given");
 	}
 }
 
