@@ -21,7 +21,7 @@ struct hash hash_of_string(const char *string); /* of a server-side id; none for
 struct fingerprint {
 	struct hash content;
 	struct hash header;
-	uint64_t size;	    /* octets fed */
+	uint64_t size;      /* octets fed */
 	uint64_t wire_size; /* octets with every bare LF sent as CR LF */
 };
 

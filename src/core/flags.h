@@ -10,20 +10,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum system_flag { /* in the ASCII order of their Maildir letters */
-	FLAG_DRAFT = 1 << 0,	 /* D \Draft */
-	FLAG_FLAGGED = 1 << 1,	 /* F \Flagged */
-	FLAG_FORWARDED = 1 << 2, /* P $Forwarded */
-	FLAG_ANSWERED = 1 << 3,	 /* R \Answered */
-	FLAG_SEEN = 1 << 4,	 /* S \Seen */
-	FLAG_DELETED = 1 << 5,	 /* T \Deleted */
+enum system_flag {                          /* in the ASCII order of their Maildir letters */
+		   FLAG_DRAFT = 1 << 0,     /* D \Draft */
+		   FLAG_FLAGGED = 1 << 1,   /* F \Flagged */
+		   FLAG_FORWARDED = 1 << 2, /* P $Forwarded */
+		   FLAG_ANSWERED = 1 << 3,  /* R \Answered */
+		   FLAG_SEEN = 1 << 4,      /* S \Seen */
+		   FLAG_DELETED = 1 << 5,   /* T \Deleted */
 };
 #define FLAGS_ALL 0x3fU
 
 #define KEYWORDS_NONE 0U
 
 struct flags {
-	uint32_t system : 8;	/* enum system_flag */
+	uint32_t system : 8;    /* enum system_flag */
 	uint32_t keywords : 24; /* a set in the account's keyword pool; 0 is the empty set */
 };
 
@@ -36,8 +36,9 @@ void keyword_pool_free(struct keyword_pool **pool);
  * count (RFC 9051 2.3.2); the first spelling is kept. 0 for an empty name, one with a NUL, and
  * a new one past 100,000. */
 uint32_t keyword_id(struct keyword_pool *pool, const char *name, size_t len);
-const char *keyword_name(struct keyword_pool *pool, uint32_t id); /* lives as long as the pool; NULL for no id */
-uint32_t keyword_count(struct keyword_pool *pool);		   /* ids are 1..count */
+/* Lives as long as the pool; NULL if there is no such id. */
+const char *keyword_name(struct keyword_pool *pool, uint32_t id);
+uint32_t keyword_count(struct keyword_pool *pool); /* ids are 1..count */
 
 /* Sets. All return the number of the resulting set. Where a set would be too large (over 1024
  * keywords) or one too many, and for the id 0, they return the first set unchanged. */

@@ -8,10 +8,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct namespace {
+struct namespace
+{
 	const char *prefix; /* as on the wire, e.g. "INBOX." ; "" for none */
-	char delimiter;	    /* '\0': NIL, the server has no hierarchy */
-	bool utf8;	    /* UTF8=ACCEPT is enabled: names on the wire are UTF-8 */
+	char delimiter;     /* '\0': NIL, the server has no hierarchy */
+	bool utf8;          /* UTF8=ACCEPT is enabled: names on the wire are UTF-8 */
 };
 
 /* Modified UTF-7 to UTF-8; NULL if it is not valid (the caller then uses the raw bytes).

@@ -226,6 +226,28 @@ static void test_random(void)
 	fingerprinter_free(&printer);
 }
 
+/* A message given up half-way leaves nothing behind for the next one. */
+static void test_reset(void)
+{
+	static const char *const half[] = {"X-TU", "X-TUID: a", "A: b\r", "A: b\n\n\n", "A: b\n"};
+	static const char message[] = "\n B: c\nD: e\n\nx\n";
+	struct fingerprinter *printer = fingerprinter_new();
+	struct fingerprint got, want;
+
+	for (size_t from = 0; from < 2; from++) {
+		print(message + from, strlen(message + from), 100, &want);
+		for (size_t i = 0; i < ARRAY_SIZE(half); i++) {
+			fingerprinter_reset(printer);
+			fingerprinter_feed(printer, half[i], strlen(half[i]));
+			fingerprinter_reset(printer);
+			fingerprinter_feed(printer, message + from, strlen(message + from));
+			fingerprinter_finish(printer, &got);
+			CU_ASSERT(same(&got, &want));
+		}
+	}
+	fingerprinter_free(&printer);
+}
+
 static void test_hash(void)
 {
 	struct hash none = {{0}}, a = hash_of_string("M123"), b = hash_of_string("M124");
@@ -271,6 +293,7 @@ int main(void)
 		{"pairs of messages", test_pairs},
 		{"the header block alone", test_header_alone},
 		{"random messages", test_random},
+		{"messages given up", test_reset},
 		{"hashes", test_hash},
 		{"digests", test_digest},
 	};
