@@ -130,7 +130,7 @@ static void append_done(void *ctx, size_t index, const struct status_text *statu
 	}
 	for (size_t i = 0; i < command.n; i++)
 		work->appends[work->sent[command.first + i]].outcome = OUTCOME_DONE;
-	if (strcmp(status->code, "APPENDUID") == 0)
+	if (strcmp(status->code, "APPENDUID") == 0 && (work->conn->disabled & CAP_UIDPLUS) == 0)
 		take_uids(work, &command, status);
 }
 

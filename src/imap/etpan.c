@@ -172,6 +172,25 @@ static void take_status_extension(struct mailimap_extension_data *data, struct i
 	}
 }
 
+/* libetpan gives the mailbox of a STATUS as it stands in the response: quotes and all. */
+static char *unwrap(char *raw)
+{
+	size_t len = strlen(raw);
+	char *out = raw, *p, *newline;
+
+	if (raw[0] == '{' && (newline = strchr(raw, '\n')) != NULL)
+		return newline + 1;
+	if (len < 2 || raw[0] != '"' || raw[len - 1] != '"')
+		return raw;
+	for (p = raw + 1; p < raw + len - 1; p++) {
+		if (*p == '\\' && p + 1 < raw + len - 1)
+			p++;
+		*out++ = *p;
+	}
+	*out = '\0';
+	return raw;
+}
+
 static void take_status(struct imap_conn *conn, struct mailimap_mailbox_data_status *data)
 {
 	struct imap_status status = {.mailbox_id = ""};
@@ -193,7 +212,7 @@ static void take_status(struct imap_conn *conn, struct mailimap_mailbox_data_sta
 	}
 	status.known = exists && status.uidvalidity != 0;
 	if (data->st_mailbox != NULL && conn->operation->status != NULL)
-		conn->operation->status(conn->operation->ctx, data->st_mailbox, &status);
+		conn->operation->status(conn->operation->ctx, unwrap(data->st_mailbox), &status);
 }
 
 static void take_mailbox_data(struct imap_conn *conn, struct mailimap_mailbox_data *data)

@@ -2,7 +2,7 @@
  *
  * Destroying is done by UID and never touches what others marked: UID EXPUNGE of exactly ours, or,
  * where there is no UIDPLUS, a bare EXPUNGE only if every marked message is ours. What is gone is
- * asked for in the same write, so that "gone" is the server's word and not our guess. */
+ * taken from VANISHED or asked for, so that "gone" is the server's word and not our guess. */
 #include "imap/imap_private.h"
 
 #include <inttypes.h>
@@ -20,6 +20,7 @@ struct transfer {
 	uint32_t *targets;
 	struct imap_copy_result *result;
 	uint32_t own_uidvalidity; /* if the target is the selected mailbox itself; else 0 */
+	bool ignored;             /* UIDPLUS is switched off: its server may lie */
 	bool distrusted;
 	bool refused;
 	struct reply refusal;
@@ -70,7 +71,9 @@ static bool read_copyuid(struct transfer *work, const struct line *args)
 
 static void take_copyuid(struct transfer *work, const struct status_text *status)
 {
-	if (strcmp(status->code, "COPYUID") != 0 || read_copyuid(work, &status->args))
+	if (strcmp(status->code, "COPYUID") != 0 || work->ignored)
+		return;
+	if (read_copyuid(work, &status->args))
 		return;
 	log_verbose("the server's COPYUID makes no sense");
 	work->distrusted = true;
@@ -141,6 +144,7 @@ static int transfer(struct imap_conn *conn, const char *verb, struct transfer *w
 	memset(work->result, 0, sizeof(*work->result));
 	if (operation_begin(conn, &operation, err) < 0)
 		return -1;
+	work->ignored = (conn->disabled & CAP_UIDPLUS) != 0;
 	if (conn->selected != NULL && strcmp(conn->selected, mailbox) == 0)
 		work->own_uidvalidity = conn->selection.status.uidvalidity;
 	result = send_present(conn, verb, work, mailbox, err);
@@ -172,12 +176,11 @@ int imap_copy(struct imap_conn *conn, const uint32_t *uids, size_t n, const char
 
 /* ---- destroy ---- */
 
-enum destroy_step { DESTROY_MARK, DESTROY_EXPUNGE, DESTROY_LOOK };
-
 struct destroying {
 	const uint32_t *uids;
 	size_t n;
-	bool *there;   /* told by the search that follows */
+	bool *there;   /* not known to be gone */
+	bool *found;   /* told by a search */
 	bool stranger; /* SEARCH DELETED told of one that is not ours */
 	bool refused;
 	struct reply refusal;
@@ -189,9 +192,20 @@ static void destroy_search(void *ctx, uint32_t number)
 	size_t at;
 
 	if (uid_find(work->uids, work->n, number, &at))
-		work->there[at] = true;
+		work->found[at] = true;
 	else
 		work->stranger = true;
+}
+
+static void destroy_vanished(void *ctx, uint32_t first, uint32_t last, bool earlier)
+{
+	struct destroying *work = ctx;
+	size_t at;
+
+	(void)earlier;
+	uid_find(work->uids, work->n, first, &at);
+	for (; at < work->n && work->uids[at] <= last; at++)
+		work->there[at] = false;
 }
 
 static void destroy_done(void *ctx, size_t index, const struct status_text *status)
@@ -228,41 +242,53 @@ static size_t chunk_of(struct imap_conn *conn, const uint32_t *uids, size_t n)
 	return command_uids(conn, uids, n, n);
 }
 
-static int expunge_by_uid(struct imap_conn *conn, const uint32_t *uids, size_t n, struct error *err)
-{
-	size_t chunk;
-
-	for (size_t done = 0; done < n; done += chunk) {
-		chunk = chunk_of(conn, uids + done, n - done);
-		if (mark(conn, uids + done, chunk, err) < 0 ||
-		    send_set(conn, "UID EXPUNGE", uids + done, chunk, "", err) < 0 ||
-		    send_set(conn, "UID SEARCH UID", uids + done, chunk, "", err) < 0 ||
-		    queue_wait(conn, DESTROY_WINDOW, UINT64_MAX, err) < 0)
-			return -1;
-	}
-	return queue_drain(conn, err);
-}
-
 static int run_search(struct imap_conn *conn, struct destroying *work, const char *criteria,
 		      struct error *err)
 {
-	memset(work->there, 0, work->n * sizeof(*work->there));
+	memset(work->found, 0, work->n * sizeof(*work->found));
 	work->stranger = false;
 	command_begin(conn, criteria);
 	return command_run(conn, criteria, err);
 }
 
+/* What VANISHED did not tell is asked for. Not in the same write: Dovecot searches before it has
+ * expunged. */
 static int look_again(struct imap_conn *conn, struct destroying *work, struct error *err)
 {
-	size_t chunk;
+	size_t chunk, left = 0;
 
-	memset(work->there, 0, work->n * sizeof(*work->there));
+	for (size_t i = 0; i < work->n; i++)
+		left += work->there[i];
+	if (left == 0 || work->refused)
+		return 0;
+	memset(work->found, 0, work->n * sizeof(*work->found));
 	for (size_t done = 0; done < work->n; done += chunk) {
 		chunk = chunk_of(conn, work->uids + done, work->n - done);
 		if (send_set(conn, "UID SEARCH UID", work->uids + done, chunk, "", err) < 0)
 			return -1;
 	}
-	return queue_drain(conn, err);
+	if (queue_drain(conn, err) < 0)
+		return -1;
+	for (size_t i = 0; i < work->n && !work->refused; i++)
+		work->there[i] = work->there[i] && work->found[i];
+	return 0;
+}
+
+static int expunge_by_uid(struct imap_conn *conn, struct destroying *work, struct error *err)
+{
+	const uint32_t *uids = work->uids;
+	size_t chunk;
+
+	for (size_t done = 0; done < work->n; done += chunk) {
+		chunk = chunk_of(conn, uids + done, work->n - done);
+		if (mark(conn, uids + done, chunk, err) < 0 ||
+		    send_set(conn, "UID EXPUNGE", uids + done, chunk, "", err) < 0 ||
+		    queue_wait(conn, DESTROY_WINDOW, UINT64_MAX, err) < 0)
+			return -1;
+	}
+	if (queue_drain(conn, err) < 0)
+		return -1;
+	return look_again(conn, work, err);
 }
 
 /* uids: those that are there. */
@@ -309,21 +335,28 @@ int imap_destroy(struct imap_conn *conn, const uint32_t *uids, size_t n, imap_ui
 		 size_t *left, struct error *err)
 {
 	struct destroying work = {.uids = uids, .n = n};
-	struct operation operation = {.ctx = &work, .search = destroy_search, .done = destroy_done};
+	struct operation operation = {.ctx = &work,
+				      .search = destroy_search,
+				      .vanished = destroy_vanished,
+				      .done = destroy_done};
 	int result;
 
 	*left = n;
+	if (n == 0)
+		return 0;
 	if (operation_begin(conn, &operation, err) < 0)
 		return -1;
-	work.there = xcalloc(n + 1, sizeof(*work.there));
+	work.there = xcalloc(n, sizeof(*work.there));
+	work.found = xcalloc(n, sizeof(*work.found));
+	memset(work.there, 1, n * sizeof(*work.there));
 	if ((conn->capabilities & CAP_UIDPLUS) != 0)
-		result = expunge_by_uid(conn, uids, n, err);
+		result = expunge_by_uid(conn, &work, err);
 	else
 		result = destroy_carefully(conn, &work, err);
 	operation_end(conn);
 	if (result == 0 && work.refused)
 		result = refused(err, "removing messages", &work.refusal);
-	for (size_t i = 0; i < n && result == 0; i++) {
+	for (size_t i = 0; i < n; i++) { /* what is known to be gone is, however the call ended */
 		if (work.there[i])
 			continue;
 		(*left)--;
@@ -331,5 +364,6 @@ int imap_destroy(struct imap_conn *conn, const uint32_t *uids, size_t n, imap_ui
 			fn(ctx, uids[i]);
 	}
 	free(work.there);
+	free(work.found);
 	return result;
 }
