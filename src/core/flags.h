@@ -10,13 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum system_flag {                          /* in the ASCII order of their Maildir letters */
-		   FLAG_DRAFT = 1 << 0,     /* D \Draft */
-		   FLAG_FLAGGED = 1 << 1,   /* F \Flagged */
-		   FLAG_FORWARDED = 1 << 2, /* P $Forwarded */
-		   FLAG_ANSWERED = 1 << 3,  /* R \Answered */
-		   FLAG_SEEN = 1 << 4,      /* S \Seen */
-		   FLAG_DELETED = 1 << 5,   /* T \Deleted */
+/* In the ASCII order of their Maildir letters. */
+enum system_flag {
+	FLAG_DRAFT = 1 << 0,     /* D \Draft */
+	FLAG_FLAGGED = 1 << 1,   /* F \Flagged */
+	FLAG_FORWARDED = 1 << 2, /* P $Forwarded */
+	FLAG_ANSWERED = 1 << 3,  /* R \Answered */
+	FLAG_SEEN = 1 << 4,      /* S \Seen */
+	FLAG_DELETED = 1 << 5,   /* T \Deleted */
 };
 #define FLAGS_ALL 0x3fU
 
