@@ -102,7 +102,8 @@ class Twin:
         self.tree = Tree(self.root, layout)
         server = user.server
         self.options = {"user": user.name, "password": user.password, "maildir": self.root,
-                        "layout": layout, "timeout": 20}
+                        "layout": layout, "timeout": 20,
+                        "compress": "no"}  # the server's log of commands would be unreadable
         if tls:
             self.options.update(host="localhost", port=server.tls, tls="implicit",
                                 ca_file=server.ca)

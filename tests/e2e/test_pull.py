@@ -137,7 +137,7 @@ def test_over_tls_and_with_starttls(user, make_twin):
         assert_equal(user, twin)
 
 
-@pytest.mark.parametrize("compress", ["yes", "no"])
+@pytest.mark.parametrize("compress", ["auto", "yes", "no"])
 def test_with_and_without_compression(user, make_twin, compress):
     fill(user, ["INBOX"], 50)
     twin = make_twin(user, compress=compress)

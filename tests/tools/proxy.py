@@ -6,8 +6,8 @@ itself. Used by tests as a context manager, in a thread of its own:
     with Proxy(("127.0.0.1", port), hide=["QRESYNC"], cut_at=(b"APPENDUID", 1)) as proxy:
         twin.set(port=proxy.port)
 
-Lines of literals are not taken for lines of the protocol. After STARTTLS or COMPRESS a
-connection is passed on as it is: hide both where text rules matter.
+Lines of literals are not taken for lines of the protocol. COMPRESS is hidden always, since rules
+could not see through it; after STARTTLS a connection is passed on as it is.
 
 Rules of one connection (all may be given at once):
     hide, add       capabilities taken out of, and put into, every list of capabilities
@@ -67,7 +67,7 @@ class Proxy:
         speak TLS with the client."""
         self.target = target
         self.tls_target, self.certificate = tls_target, certificate
-        self.hide = {item.upper().encode() for item in hide}
+        self.hide = {item.upper().encode() for item in hide} | {b"COMPRESS=DEFLATE"}
         self.add = [item.encode() for item in add]
         self.replace = [(re.compile(pattern), text) for pattern, text in replace]
         self.drop_lines = [re.compile(pattern) for pattern in drop_lines]
