@@ -128,7 +128,7 @@ struct pending {
 	uint64_t cost;
 };
 
-struct reply { /* a copy of the last tagged answer */
+struct reply { /* a copy of a tagged answer */
 	enum condition condition;
 	char code[32];
 	char text[200];
@@ -142,6 +142,9 @@ struct imap_conn {
 	struct text assembled;
 	struct keyword_pool *keywords;
 	struct flag_cache_entry flag_cache[FLAG_CACHE_SLOTS];
+
+	struct imap_conn *self; /* for imap_capabilities, which may have to read */
+	bool setting_up;        /* ID, ENABLE, NAMESPACE are under way */
 
 	/* the server */
 	uint32_t capabilities;
@@ -171,8 +174,8 @@ struct imap_conn {
 	size_t queue_room;
 	uint64_t queue_cost;
 	const struct operation *operation;
-	struct reply reply;
-	bool continued; /* a "+" came */
+	struct reply reply; /* to the command sent last */
+	bool continued;     /* a "+" came */
 	struct text continuation;
 
 	/* the selection */
@@ -216,6 +219,9 @@ int queue_answer(struct imap_conn *conn, uint32_t tag, const struct status_text 
 int command_run(struct imap_conn *conn, const char *what, struct error *err);
 /* Fails if the connection can no longer be used; sets the operation. */
 int operation_begin(struct imap_conn *conn, const struct operation *operation, struct error *err);
+/* The same with the set-up still under way: its answers come before those to what is sent now. */
+int operation_begin_early(struct imap_conn *conn, const struct operation *operation,
+			  struct error *err);
 void operation_end(struct imap_conn *conn);
 
 /* Reads one response and deals with it. */
@@ -236,6 +242,8 @@ int etpan_dispatch(struct imap_conn *conn, const char *data, size_t len, struct 
 void capabilities_take(struct imap_conn *conn, const char *p, size_t len);
 void capabilities_word(struct imap_conn *conn, const char *word);
 void capabilities_clear(struct imap_conn *conn);
+/* Waits for the answers to ID, ENABLE and NAMESPACE if they are still out. */
+int session_finish_setup(struct imap_conn *conn, struct error *err);
 int auth_login(struct imap_conn *conn, const struct imap_options *options, struct error *err);
 
 struct scram;

@@ -181,9 +181,11 @@ int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 	bool one_trip = with_status && (conn->capabilities & CAP_LIST_STATUS) != 0;
 	int result;
 
-	if (operation_begin(conn, &operation, err) < 0)
+	if (operation_begin_early(conn, &operation, err) < 0)
 		return -1;
 	result = send_list(conn, one_trip, err);
+	if (!conn->dead && session_finish_setup(conn, err) < 0)
+		result = -1;
 	if (result < 0 && one_trip && !conn->dead) { /* announced, but refused */
 		listing.n = 0;
 		one_trip = false;

@@ -328,12 +328,20 @@ int command_run(struct imap_conn *conn, const char *what, struct error *err)
 	return 0;
 }
 
-int operation_begin(struct imap_conn *conn, const struct operation *operation, struct error *err)
+int operation_begin_early(struct imap_conn *conn, const struct operation *operation,
+			  struct error *err)
 {
 	if (conn->dead)
 		return error_set(err, ERROR_NETWORK, "the connection is no longer usable");
 	conn->operation = operation;
 	return 0;
+}
+
+int operation_begin(struct imap_conn *conn, const struct operation *operation, struct error *err)
+{
+	if (!conn->dead && session_finish_setup(conn, err) < 0)
+		return -1;
+	return operation_begin_early(conn, operation, err);
 }
 
 void operation_end(struct imap_conn *conn)

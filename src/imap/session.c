@@ -311,21 +311,13 @@ static int64_t milliseconds(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int set_up(struct imap_conn *conn, int64_t *round_trip, struct error *err)
+int session_finish_setup(struct imap_conn *conn, struct error *err)
 {
-	int64_t start = milliseconds();
-
-	settle_capabilities(conn);
-	if (put_setup(conn, err) < 0)
-		return -1;
-	if (conn->queue_len == 0) {
-		command_begin(conn, "NOOP");
-		if (command_send(conn, 0, 0, err) < 0)
-			return -1;
-	}
+	if (!conn->setting_up)
+		return 0;
 	if (queue_drain(conn, err) < 0)
 		return -1;
-	*round_trip = milliseconds() - start;
+	conn->setting_up = false;
 	if (!conn->enabled_qresync)
 		conn->capabilities &= ~(uint32_t)CAP_QRESYNC;
 	if (conn->is_dovecot && (conn->disabled & CAP_X_GUID) == 0)
@@ -333,22 +325,43 @@ static int set_up(struct imap_conn *conn, int64_t *round_trip, struct error *err
 	return 0;
 }
 
+static void delimiter_list(void *ctx, const struct list_entry *entry)
+{
+	struct imap_conn *conn = ctx;
+
+	conn->ns.delimiter = entry->delimiter;
+}
+
+/* A server without NAMESPACE tells its delimiter in a list of nothing. */
+static int ask_delimiter(struct imap_conn *conn, struct error *err)
+{
+	struct operation operation = {.ctx = conn, .list = delimiter_list};
+	int result;
+
+	conn->operation = &operation;
+	command_begin(conn, "LIST \"\" \"\"");
+	result = command_send(conn, 0, 0, err);
+	if (result == 0)
+		result = queue_drain(conn, err);
+	conn->operation = NULL;
+	return result;
+}
+
 #define FAR_MS 20 /* a line this long is seldom as fast as a server compresses */
 
-static int start_deflate(struct imap_conn *conn, int wanted, int64_t round_trip, struct error *err)
+static int start_deflate(struct imap_conn *conn, struct error *err)
 {
-	if (wanted == 0 || (conn->capabilities & CAP_COMPRESS) == 0)
-		return 0;
-	if (wanted < 0 && round_trip < FAR_MS)
-		return 0;
+	struct error own;
+
+	if (err == NULL)
+		err = &own;
 	command_begin(conn, "COMPRESS DEFLATE");
 	if (command_run(conn, "COMPRESS", err) < 0) {
-		if (err != NULL && err->kind == ERROR_REFUSED) {
-			log_verbose("%s", err->text);
-			error_clear(err);
-			return 0;
-		}
-		return -1;
+		if (err->kind != ERROR_REFUSED)
+			return -1;
+		log_verbose("%s", err->text);
+		error_clear(err);
+		return 0;
 	}
 	if (conn->reader.start != conn->reader.end)
 		return conn_fail(conn, err, ERROR_SERVER,
@@ -356,26 +369,58 @@ static int start_deflate(struct imap_conn *conn, int wanted, int64_t round_trip,
 	return stream_start_deflate(conn->stream, err);
 }
 
+/* The set-up is not waited for: its answers come with those to the first command, so that an
+ * account where nothing changed costs one round trip after the login. */
+static int set_up(struct imap_conn *conn, int wanted, int64_t login_turn, struct error *err)
+{
+	int64_t start = milliseconds();
+	bool may_deflate;
+
+	settle_capabilities(conn);
+	may_deflate = (conn->capabilities & CAP_COMPRESS) != 0 && wanted != 0;
+	if (put_setup(conn, err) < 0)
+		return -1;
+	conn->setting_up = true;
+	if ((conn->capabilities & CAP_NAMESPACE) == 0 && ask_delimiter(conn, err) < 0)
+		return -1;
+	if (!may_deflate || (wanted < 0 && login_turn < FAR_MS))
+		return 0;
+	if (session_finish_setup(conn, err) < 0)
+		return -1;
+	if (wanted < 0 && milliseconds() - start < FAR_MS)
+		return 0;
+	return start_deflate(conn, err);
+}
+
+/* Milliseconds of a round trip as far as the login tells: never less than the line takes. */
+static int64_t turn_since(const struct imap_conn *conn, int64_t start, uint64_t turns)
+{
+	struct stream_traffic traffic;
+
+	stream_get_traffic(conn->stream, &traffic);
+	if (traffic.round_trips <= turns)
+		return FAR_MS;
+	return (milliseconds() - start) / (int64_t)(traffic.round_trips - turns);
+}
+
 static int establish(struct imap_conn *conn, const struct imap_options *options, struct error *err)
 {
-	struct error own;
+	struct stream_traffic before;
 	bool preauth = false;
-	int64_t round_trip = 0;
+	int64_t start;
 
-	if (err == NULL)
-		err = &own;
 	if (stream_open(&conn->stream, &options->stream, err) < 0)
 		return -1;
 	reader_init(&conn->reader, conn->stream);
 	if (read_greeting(conn, &preauth, err) < 0 || secure(conn, options, preauth, err) < 0)
 		return -1;
+	start = milliseconds();
+	stream_get_traffic(conn->stream, &before);
 	if (!preauth && log_in(conn, options, err) < 0)
 		return -1;
 	if (preauth && !conn->capabilities_told && ask_capabilities(conn, err) < 0)
 		return -1;
-	if (set_up(conn, &round_trip, err) < 0)
-		return -1;
-	return start_deflate(conn, options->compress, round_trip, err);
+	return set_up(conn, options->compress, turn_since(conn, start, before.round_trips), err);
 }
 
 int imap_open(struct imap_conn **conn, const struct imap_options *options, struct error *err)
@@ -383,6 +428,7 @@ int imap_open(struct imap_conn **conn, const struct imap_options *options, struc
 	struct imap_conn *new = xcalloc(1, sizeof(*new));
 
 	*conn = NULL;
+	new->self = new;
 	new->keywords = options->keywords;
 	new->ns_prefix = xstrdup("");
 	new->ns.prefix = new->ns_prefix;
@@ -403,7 +449,7 @@ int imap_open(struct imap_conn **conn, const struct imap_options *options, struc
  * in order, and a slow one must not hold us up. */
 static void log_out(struct imap_conn *conn)
 {
-	if (conn->dead || conn->stream == NULL || conn->queue_len != 0)
+	if (conn->dead || conn->stream == NULL || (conn->queue_len != 0 && !conn->setting_up))
 		return;
 	conn->closing = true;
 	command_begin(conn, "LOGOUT");
@@ -434,13 +480,18 @@ void imap_close(struct imap_conn **conn)
 	*conn = NULL;
 }
 
+/* These two are asked before the first command, perhaps; a failure shows in the next one. */
 uint32_t imap_capabilities(const struct imap_conn *conn)
 {
+	if (!conn->dead)
+		session_finish_setup(conn->self, NULL);
 	return conn->capabilities;
 }
 
 const struct namespace *imap_namespace(const struct imap_conn *conn)
 {
+	if (!conn->dead)
+		session_finish_setup(conn->self, NULL);
 	return &conn->ns;
 }
 

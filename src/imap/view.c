@@ -175,7 +175,7 @@ int imap_unselect(struct imap_conn *conn, struct error *err)
 
 /* ---- the view ---- */
 
-enum step { STEP_SELECT, STEP_CHANGED, STEP_NEW, STEP_ALL };
+enum step { STEP_SELECT, STEP_FETCH };
 
 struct viewing {
 	struct imap_conn *conn;
@@ -231,9 +231,6 @@ static void view_fetch(void *ctx, const struct fetch *fetch)
 		viewing->dropped = true;
 		return;
 	}
-	/* "n:*" names the last message even where it is below n; it is known then. */
-	if (viewing->step == STEP_NEW && uid < viewing->request->uidnext)
-		return;
 	tell(viewing, fetch);
 }
 
@@ -260,14 +257,11 @@ static void view_done(void *ctx, size_t index, const struct status_text *status)
 		reply_set(&viewing->select_reply, status);
 		if (status->condition == CONDITION_OK)
 			selected_now(viewing->conn, viewing->mailbox, viewing->examine);
+		viewing->step = STEP_FETCH;
 	} else if (status->condition != CONDITION_OK) {
 		viewing->refused_fetch = true;
 		reply_set(&viewing->fetch_reply, status);
 	}
-	if (index == STEP_SELECT)
-		viewing->step = viewing->kind == VIEW_FULL ? STEP_ALL : STEP_CHANGED;
-	else if (index == STEP_CHANGED)
-		viewing->step = STEP_NEW;
 }
 
 static enum imap_view_kind choose(const struct imap_conn *conn,
@@ -300,7 +294,7 @@ static int send_select(struct viewing *viewing, struct error *err)
 static int send_all(struct imap_conn *conn, struct error *err)
 {
 	command_begin(conn, "UID FETCH 1:4294967295 (UID FLAGS)");
-	return command_send(conn, STEP_ALL, 0, err);
+	return command_send(conn, STEP_FETCH, 0, err);
 }
 
 static int send_changed(struct viewing *viewing, struct error *err)
@@ -310,11 +304,11 @@ static int send_changed(struct viewing *viewing, struct error *err)
 	command_begin(conn, "UID FETCH ");
 	text_printf(&conn->out, "1:%" PRIu32 " (UID FLAGS) (CHANGEDSINCE %" PRIu64 ")",
 		    viewing->request->uidnext - 1, viewing->request->modseq);
-	if (command_send(conn, STEP_CHANGED, 0, err) < 0)
+	if (command_send(conn, STEP_FETCH, 0, err) < 0)
 		return -1;
 	command_begin(conn, "UID FETCH ");
-	text_printf(&conn->out, "%" PRIu32 ":* (UID FLAGS)", viewing->request->uidnext);
-	return command_send(conn, STEP_NEW, 0, err);
+	text_printf(&conn->out, "%" PRIu32 ":4294967295 (UID FLAGS)", viewing->request->uidnext);
+	return command_send(conn, STEP_FETCH, 0, err);
 }
 
 static int first_round(struct viewing *viewing, struct error *err)
@@ -360,7 +354,7 @@ static int second_round(struct viewing *viewing, struct error *err)
 
 	log_verbose("%s: the whole list is needed", viewing->mailbox);
 	viewing->kind = VIEW_FULL;
-	viewing->step = STEP_ALL;
+	viewing->step = STEP_FETCH;
 	viewing->told = 0;
 	viewing->refused_fetch = false;
 	if (send_all(conn, err) < 0)
