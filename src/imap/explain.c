@@ -161,6 +161,7 @@ static void put_reason(struct text *out, const struct stream *stream, X509_STORE
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE: /* an authority of the same name */
 	case X509_V_ERR_CERT_UNTRUSTED: put_untrusted(out, X509_STORE_CTX_get0_cert(ctx)); break;
 	default:
 		put_whose(out, stream, ctx);

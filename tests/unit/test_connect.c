@@ -105,6 +105,73 @@ static void test_loopback(void)
 	}
 }
 
+static void test_name_for_certificates(void)
+{
+	static const char *const rows[][2] = {
+		{"imap.example.org", "imap.example.org"},
+		{"imap.example.org.", "imap.example.org"},
+		{"fe80::1%eth0", "fe80::1"},
+		{"::1", "::1"},
+	};
+	char name[256], copy[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct stream stream = {.host = copy};
+
+		snprintf(copy, sizeof(copy), "%s", rows[i][0]);
+		tls_name(&stream, name, sizeof(name));
+		CU_ASSERT_STRING_EQUAL(name, rows[i][1]);
+	}
+}
+
+/* ---- fingerprints and authorities ---- */
+
+#define ZEROS "00000000000000000000000000000000000000000000000000000000000000"
+
+static const struct {
+	const char *text;
+	int result;
+} pin_rows[] = {
+	{"aB" ZEROS, 0},  {"AB:" ZEROS, 0},     {"::ab" ZEROS ":", 0},   {"", -1},
+	{"ab", -1},       {"ab" ZEROS "0", -1}, {"ab" ZEROS "00", -1},   {"b" ZEROS, -1},
+	{"ag" ZEROS, -1}, {"ab " ZEROS, -1},    {"sha256:ab" ZEROS, -1},
+};
+
+static void test_fingerprints(void)
+{
+	unsigned char digest[DIGEST_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(pin_rows); i++) {
+		CU_ASSERT(fingerprint_parse(pin_rows[i].text, digest) == pin_rows[i].result);
+		if (pin_rows[i].result == 0)
+			CU_ASSERT(digest[0] == 0xab && digest[1] == 0 && digest[31] == 0);
+	}
+}
+
+static void expect_config_error(const char *ca_file, const char *fingerprint, const char *text)
+{
+	struct stream_options options = {.host = "localhost",
+					 .port = 1,
+					 .ca_file = ca_file,
+					 .fingerprint = fingerprint,
+					 .stop_fd = -1};
+	struct stream *stream;
+	struct error err = {0};
+
+	CU_ASSERT(stream_open(&stream, &options, &err) == -1);
+	CU_ASSERT(stream == NULL && err.kind == ERROR_CONFIG);
+	CU_ASSERT(starts_with(err.text, text));
+}
+
+static void test_bad_options(void)
+{
+	expect_config_error(NULL, "abc", "fingerprint 'abc' is not a SHA-256 of 64 hex digits");
+	expect_config_error("/nonexistent/ca.pem", NULL,
+			    "ca-file '/nonexistent/ca.pem' cannot be read: ");
+	expect_config_error("/dev/null", NULL, "ca-file '/dev/null' has no certificate");
+	expect_config_error("/", NULL, "ca-file '/' has no certificate");
+}
+
 /* ---- connecting ---- */
 
 static void test_refused(void)
@@ -354,6 +421,9 @@ int main(void)
 	static const struct test_case cases[] = {
 		{"hosts", test_hosts},
 		{"loopback addresses", test_loopback},
+		{"fingerprints are parsed", test_fingerprints},
+		{"bad options are refused before connecting", test_bad_options},
+		{"the name that certificates have", test_name_for_certificates},
 		{"connection refused", test_refused},
 		{"unknown host", test_unknown_host},
 		{"no answer to a connection", test_no_answer_to_connect},
