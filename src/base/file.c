@@ -268,9 +268,9 @@ int file_make_directories(const char *path, mode_t mode)
 		if ((kept != '/' && kept != '\0') || copy[i - 1] == '/')
 			continue;
 		copy[i] = '\0';
-		if (mkdir(copy, mode) != 0 && errno != EEXIST) {
+		if (mkdir(copy, mode) != 0) {
 			struct stat st;
-			int saved = errno;
+			int saved = errno == EEXIST ? ENOTDIR : errno;
 
 			/* A read-only or foreign parent that exists is none of our concern. */
 			if (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)) {

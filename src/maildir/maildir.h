@@ -78,15 +78,16 @@ int maildir_list(struct maildir *maildir, struct arena *arena, struct local_fold
 /* Makes the folder's directory with tmp, new and cur (0700; in maildir++ with the file
  * maildirfolder), parents too, durable. An existing one is completed. */
 int maildir_create(struct maildir *maildir, const char *path, struct error *err);
-/* Renames a folder's directory; the new one must not be there. maildir++: only this directory,
- * not its children. Durable. */
+/* Renames a folder's directory; the new one must not be there (ERROR_CHANGED), levels above it are
+ * made. nested: with all below it; maildir++: only this directory, not its children. Durable. */
 int maildir_rename(struct maildir *maildir, const char *from, const char *to, struct error *err);
 /* Removes an emptied folder: tmp, new, cur, keyword file, known index files of Dovecot, Courier
  * and others, then the directory. ERROR_CHANGED (and nothing of value removed) if there is a
  * message or any unknown file or directory in it that is not a folder below it; a nested
  * directory with folders below it loses only its own cur, new and tmp. */
 int maildir_remove(struct maildir *maildir, const char *path, struct error *err);
-/* ENOENT, and its parent is a directory: 1. It is there (in whatever shape): 0. Else -1. */
+/* ENOENT, and the nearest level above that exists is a directory: 1. It is there (in whatever
+ * shape): 0. Else -1. */
 int maildir_is_absent(struct maildir *maildir, const char *path, struct error *err);
 
 /* ---- one folder ---- */
@@ -99,15 +100,18 @@ int maildir_folder_open(struct maildir_folder **folder, struct maildir *maildir,
 			struct error *err);
 void maildir_folder_close(struct maildir_folder **folder);
 
-/* The stamps of the directory, cur, new and the keywords file (inode 0 if it is missing), without
- * reading any directory. racy is set by comparison with the file system's own clock. */
+/* The stamps of the directory, cur, new and the keywords file, without reading any directory. Inode
+ * 0 if cur, new (of a plain level) or the keywords file is missing; ERROR_LOCAL if something else
+ * is in its place. racy: younger than 20 ms (2 s on a shared file system), or in the future. */
 int maildir_stamps(struct maildir *maildir, const char *path, struct stamp stamps[STAMP_COUNT],
 		   struct error *err);
-bool stamp_equal(const struct stamp *a, const struct stamp *b); /* false if either is racy */
+/* Is b, taken now, what a, remembered, was? False if a is racy: a change just after it was taken
+ * may have left no trace. b's racy does no harm, for a change since a would show in it. */
+bool stamp_equal(const struct stamp *a, const struct stamp *b);
 
 struct local_file {
 	const char *base;    /* up to the first ":2,"; lives until the callback returns */
-	const char *letters; /* what stands after ":2,", verbatim; "" if there is no info */
+	const char *letters; /* what stands after ":2,", verbatim, up to a ','; "" without info */
 	bool in_new;
 	bool has_info; /* there is a ":2," */
 	uint64_t inode;
@@ -129,10 +133,11 @@ struct scan_sink {
 	void (*problem)(void *ctx, enum scan_problem problem, const char *name);
 };
 
-/* Reads new, cur, until both stamps before the first readdir equal those after the last (a plain
+/* Reads cur and new, until both stamps before the first readdir equal those after the last (a plain
  * readdir misses files that are being renamed). A file seen twice with one inode (in new and cur)
  * is reported once, as in cur. Dot files and index files are left out. stamps: of the snapshot.
- * ERROR_CHANGED if it never got quiet within max_tries (5): absence is then not proved. */
+ * The directory is looked up again by its path, so a removed one is ERROR_NOT_FOUND, not empty.
+ * ERROR_CHANGED if it never got quiet within 5 tries: absence is then not proved. */
 int maildir_scan(struct maildir_folder *folder, const struct scan_sink *sink,
 		 struct stamp stamps[STAMP_COUNT], struct error *err);
 
