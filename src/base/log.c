@@ -26,7 +26,7 @@ void log_set_prefix(const char *prefix)
 }
 
 /* One write for a line, so that lines of several threads and processes do not mix. */
-static void put(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static void put(const char *fmt, va_list args)
 {
 	struct text line = {0};
 	char *raw;
