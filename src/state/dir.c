@@ -114,13 +114,14 @@ int state_set_aside(const char *dir, struct error *err)
 		free(to);
 		to = xasprintf("%s/data.mdb.damaged-%lld-%u", dir, (long long)time(NULL), n);
 	}
-	if (rename(from, to) != 0 && errno != ENOENT) {
+	if (rename(from, to) == 0) {
+		log_verbose("the damaged state is kept as %s", to);
+	} else if (errno != ENOENT) {
 		error_errno(err, ERROR_LOCAL, "cannot rename %s to %s", from, to);
 		goto out;
 	}
 	/* It belongs to the file that is gone; who still reads that one keeps it. */
 	unlink(lock);
-	log_verbose("the damaged state is kept as %s", to);
 	rc = dir_sync(dir, err);
 out:
 	free(from);

@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 
-/* Of pages touched one by one. Each may bring fifteen neighbours: 2 MiB at the most. */
-#define TOUCHED_MOST 32
+/* Of pages touched one by one. Each may bring fifteen neighbours: 1 MiB at the most. */
+#define TOUCHED_MOST 16
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
 {
@@ -28,9 +28,11 @@ int state_fail(struct state *state, int code, struct error *err, const char *wha
 				 "the disk is full or faulty, then run again",
 				 state->dir);
 	case MDB_MAP_FULL:
-		return error_set(err, ERROR_LOCAL,
-				 "the state in %s does not fit into the address space any more",
-				 state->dir);
+		return error_set(
+			err, ERROR_LOCAL,
+			"the state in %s does not fit into the address space any more; see "
+			"whether it is limited (ulimit -v)",
+			state->dir);
 	default:
 		return error_set(err, ERROR_LOCAL, "the state in %s: cannot %s: %s", state->dir,
 				 what, mdb_strerror(code));
@@ -108,6 +110,21 @@ int transaction_begin(struct state *state, unsigned flags, MDB_txn **txn)
 	return mdb_txn_begin(state->env, NULL, flags, txn);
 }
 
+/* mdb_env_set_mapsize gives up the old map first; if there is no room for the new one, the
+ * environment is lost, and the next call a crash. So it is tried beforehand. */
+static bool room_for(struct state *state, size_t size)
+{
+	void *trial = MAP_FAILED;
+	int fd;
+
+	if (mdb_env_get_fd(state->env, &fd) == 0)
+		trial = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (trial == MAP_FAILED)
+		return false;
+	munmap(trial, size);
+	return true;
+}
+
 int map_grow(struct state *state)
 {
 	MDB_envinfo info;
@@ -115,19 +132,17 @@ int map_grow(struct state *state)
 
 	if (rc != 0)
 		return rc;
-	if (info.me_mapsize > SIZE_MAX / 2)
+	if (info.me_mapsize > SIZE_MAX / 2 || !room_for(state, info.me_mapsize * 2))
 		return MDB_MAP_FULL;
 	state->map = NULL;
 	rc = mdb_env_set_mapsize(state->env, info.me_mapsize * 2);
-	if (rc == 0) {
-		map_find(state);
-		log_verbose("the map of the state grows to %zu MiB", info.me_mapsize >> 19);
-		return 0;
-	}
-	/* LMDB has no map at all now; without one, it must not be called again. */
-	if (mdb_env_set_mapsize(state->env, info.me_mapsize) != 0)
+	if (rc != 0) {
 		state->broken = true;
-	return rc;
+		return rc;
+	}
+	map_find(state);
+	log_verbose("the map of the state grows to %zu MiB", info.me_mapsize >> 19);
+	return 0;
 }
 
 /* LMDB does not say where it mapped the file, but a leaf page begins with its number. */

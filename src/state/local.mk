@@ -23,11 +23,19 @@ src_state_libstate_a_SOURCES = \
 if HAVE_CUNIT
 check_PROGRAMS += \
 	tests/unit/test_state \
-	tests/unit/test_state_crash
+	tests/unit/test_state_bulk \
+	tests/unit/test_state_crash \
+	tests/unit/test_state_damage
 endif
 state_test_libs = src/state/libstate.a src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
 tests_unit_test_state_SOURCES = tests/unit/test_state.c tests/unit/state_helper.h tests/unit/check.h
 tests_unit_test_state_LDADD = $(state_test_libs)
+tests_unit_test_state_bulk_SOURCES = tests/unit/test_state_bulk.c tests/unit/state_helper.h \
+	tests/unit/check.h
+tests_unit_test_state_bulk_LDADD = $(state_test_libs)
 tests_unit_test_state_crash_SOURCES = tests/unit/test_state_crash.c tests/unit/state_helper.h \
 	tests/unit/check.h
 tests_unit_test_state_crash_LDADD = $(state_test_libs)
+tests_unit_test_state_damage_SOURCES = tests/unit/test_state_damage.c tests/unit/state_helper.h \
+	tests/unit/check.h
+tests_unit_test_state_damage_LDADD = $(state_test_libs)

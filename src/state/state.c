@@ -74,6 +74,16 @@ static bool lock_usable(const char *dir)
 	return usable;
 }
 
+static int close_on_exec(MDB_env *env)
+{
+	int fd;
+	int rc = mdb_env_get_fd(env, &fd);
+
+	if (rc == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+		rc = errno;
+	return rc;
+}
+
 static int environment_open(struct state *state, struct verify_file *file, struct error *err)
 {
 	/* No NOSYNC, NOMETASYNC, WRITEMAP or MAPASYNC: what was committed is there. */
@@ -96,6 +106,9 @@ static int environment_open(struct state *state, struct verify_file *file, struc
 		rc = mdb_env_set_mapsize(state->env, map_size);
 	if (rc == 0)
 		rc = mdb_env_open(state->env, state->dir, flags, 0600);
+	/* LMDB leaves out the one that it writes through. */
+	if (rc == 0)
+		rc = close_on_exec(state->env);
 	/* Readers that were killed would keep old pages from being used again. */
 	if (rc == 0 && !state->read_only)
 		rc = mdb_reader_check(state->env, &dead);
@@ -199,10 +212,12 @@ static int open_file(struct state *state, int fd, struct error *err)
 	struct stat st;
 	bool clean;
 
-	if (!verify_begin(&file, fd))
-		return damaged(state, file.reason, err);
 	if (fstat(fd, &st) != 0)
 		return error_errno(err, ERROR_LOCAL, "cannot look at the state in %s", state->dir);
+	if (!S_ISREG(st.st_mode))
+		return damaged(state, "data.mdb is not a file", err);
+	if (!verify_begin(&file, fd))
+		return damaged(state, file.reason, err);
 	clean_read(state->dir, state->clean, sizeof(state->clean));
 	clean_text(&st, file.txnid, text, sizeof(text));
 	clean = strcmp(text, state->clean) == 0;
@@ -246,7 +261,7 @@ static int open_in_dir(struct state *state, struct error *err)
 		free(path);
 		return -1;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* it might be a pipe */
 	if (fd < 0)
 		rc = error_errno(err, ERROR_LOCAL, "cannot open %s", path);
 	else

@@ -118,10 +118,24 @@ static void put_reason(struct text *out, const char *reason, size_t room)
 
 static void get_reason(struct bytes *in, unsigned present, char *reason, size_t room)
 {
-	if (present & HAS_REASON)
-		bytes_string_into(in, reason, room);
-	else
-		reason[0] = '\0';
+	reason[0] = '\0';
+	if ((present & HAS_REASON) == 0)
+		return;
+	bytes_string_into(in, reason, room);
+	if (reason[0] == '\0')
+		in->bad = true;
+}
+
+static struct hash get_hash(struct bytes *in, bool present)
+{
+	struct hash hash = {{0}};
+
+	if (!present)
+		return hash;
+	hash = bytes_hash(in);
+	if (hash_is_none(&hash))
+		in->bad = true;
+	return hash;
 }
 
 void value_put_record(struct text *out, struct keyword_codec *codec, const struct record *record)
@@ -155,7 +169,6 @@ void value_put_record(struct text *out, struct keyword_codec *codec, const struc
 bool value_get_record(struct keyword_codec *codec, const void *data, size_t len,
 		      struct record *record)
 {
-	static const struct hash none = {{0}};
 	struct bytes in = begin(data, len);
 	unsigned state = bytes_byte(&in);
 	unsigned present = bytes_byte(&in);
@@ -167,12 +180,14 @@ bool value_get_record(struct keyword_codec *codec, const void *data, size_t len,
 	record->base = bytes_string(&in, &base_len);
 	record->local = get_flags(&in, codec);
 	record->remote = present & HAS_REMOTE ? get_flags(&in, codec) : record->local;
+	if ((present & HAS_REMOTE) && flags_equal(record->local, record->remote))
+		in.bad = true;
 	record->size = (uint32_t)bytes_number(&in, UINT32_MAX);
 	record->date = bytes_signed(&in);
 	record->inode = bytes_number(&in, UINT64_MAX);
-	record->content = present & HAS_CONTENT ? bytes_hash(&in) : none;
-	record->header = present & HAS_HEADER ? bytes_hash(&in) : none;
-	record->id = present & HAS_ID ? bytes_hash(&in) : none;
+	record->content = get_hash(&in, present & HAS_CONTENT);
+	record->header = get_hash(&in, present & HAS_HEADER);
+	record->id = get_hash(&in, present & HAS_ID);
 	get_reason(&in, present, record->reason, sizeof(record->reason));
 	return bytes_ended(&in);
 }
@@ -207,7 +222,6 @@ void value_put_attempt(struct text *out, struct keyword_codec *codec, const stru
 bool value_get_attempt(struct keyword_codec *codec, const void *data, size_t len,
 		       struct attempt *attempt)
 {
-	static const struct hash none = {{0}};
 	struct bytes in = begin(data, len);
 	unsigned kind = bytes_byte(&in);
 	unsigned state = bytes_byte(&in);
@@ -221,8 +235,8 @@ bool value_get_attempt(struct keyword_codec *codec, const void *data, size_t len
 	attempt->state = in.bad ? ATTEMPT_OPEN : (enum attempt_state)state;
 	attempt->uidvalidity = (uint32_t)bytes_number(&in, UINT32_MAX);
 	attempt->uidnext = (uint32_t)bytes_number(&in, UINT32_MAX);
-	attempt->content = present & HAS_CONTENT ? bytes_hash(&in) : none;
-	attempt->header = present & HAS_HEADER ? bytes_hash(&in) : none;
+	attempt->content = get_hash(&in, present & HAS_CONTENT);
+	attempt->header = get_hash(&in, present & HAS_HEADER);
 	attempt->date = bytes_signed(&in);
 	attempt->flags = get_flags(&in, codec);
 	attempt->inode = bytes_number(&in, UINT64_MAX);

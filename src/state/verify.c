@@ -4,7 +4,7 @@
  * number checked before it is used: no page lies outside, is of the wrong kind, or is reached
  * twice, counting those in the list of free pages, which LMDB would hand out again.
  *
- * It costs about 2 ms for 1,000 pages. A file that is just as it was when we closed it is not
+ * It costs about 1 ms for 1,000 pages. A file that is just as it was when we closed it is not
  * walked (state.c). It is not enough to compare the file's size with the last page number: pages
  * at the end that were taken and freed again in one transaction are never written.
  *
