@@ -9,6 +9,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                                 "tools"))
 
+pytest.register_assert_rewrite("mailtwin", "dovecot", "maildirs")
+
 from dovecot import Dovecot  # noqa: E402
 from mailtwin import BINARY, TOP, Twin, remove_tools  # noqa: E402
 

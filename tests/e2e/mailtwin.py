@@ -280,6 +280,6 @@ def assert_quiet(user, twin):
     result, files = twin.traced_sync()
     user.server.wait_idle()
     assert result.exit == 0, result
-    assert user.mutating() == [], result
-    assert files == [], result
+    assert user.mutating() == []
+    assert files == []
     return result

@@ -5,7 +5,7 @@ these acts is killed before its first effect, its second, and so on to its last.
 the user may act once more (the traces of docs/sync-rules.md show why that matters); then two
 runs must bring both sides together, and a third must do nothing at all.
 
-SWEEP=3 takes every third point only; SWEEP=1, the default, all of them.
+SWEEP=20 takes 20 points of each sweep, evenly spread; by default all are taken.
 """
 import collections
 import os
@@ -17,7 +17,12 @@ import pytest
 import mail
 from mailtwin import assert_quiet, difference
 
-STEP = int(os.environ.get("SWEEP", "1"))
+MOST = int(os.environ.get("SWEEP") or 1_000_000)
+
+
+def points_of(total):
+    step = max(1, -(-total // MOST))
+    return range(1, total + 1, step)
 
 
 class World:
@@ -185,7 +190,6 @@ def heal(world, wanted):
         assert result.exit in (0, 1, 75), result
     lines = difference(world.user, world.twin)
     assert not lines, "\n".join(lines)
-    assert world.twin.tree.temporaries() == []
     assert world.counts(wanted) == wanted
 
 
@@ -196,13 +200,13 @@ def sweep(world, act, between=None):
     act(world)
     total = world.twin.count_effects()
     assert total > 3
-    points = 0
-    for number in range(1, total + 1, STEP):
+    hit = 0
+    for number in points_of(total):
         world.restore()
         wanted = collections.Counter(act(world))
         killed = world.twin.crash(number)
         world.user.server.wait_idle()
-        points += killed.exit == 137
+        hit += killed.exit == 137
         if between:
             wanted = collections.Counter(between(world, dict(wanted)))
         try:
@@ -210,7 +214,7 @@ def sweep(world, act, between=None):
             assert_quiet(world.user, world.twin)
         except AssertionError as error:
             raise AssertionError(f"killed at {number} of {total}: {error}") from None
-    assert points >= total // STEP - 2, "nearly all points were hit"
+    assert hit >= len(points_of(total)) - 3, "nearly all points were hit"
 
 
 @pytest.mark.parametrize("act", SCENARIOS, ids=lambda act: act.__name__)
@@ -311,7 +315,7 @@ def test_f5_two_kills_before_the_append_do_not_park(user, twin):
     world.save()
     wanted = push(world)
     total = world.twin.count_effects()
-    for number in range(1, total + 1, max(2, STEP)):
+    for number in points_of(total):
         world.restore()
         push(world)
         world.twin.crash(number)
@@ -380,6 +384,27 @@ def test_f14_a_keyword_that_the_server_drops_stays_here(user, twin):
     twin.tree.add_letters(twin.tree.find(mail.token(1)), "z")
     heal(world, collections.Counter({1: 1}))
     assert "z" in twin.tree.find(mail.token(1)).letters
+
+
+def test_what_a_killed_run_left_in_tmp_goes_after_some_days(user, twin):
+    world = World(user, twin)
+    start(world)
+    world.save()
+    pull(world)
+    for number in range(1, twin.count_effects()):
+        world.restore()
+        pull(world)
+        twin.crash(number)
+        if twin.tree.temporaries():
+            break
+    assert twin.tree.temporaries(), "no point of the run leaves a file in tmp"
+    user.server.wait_idle()
+    twin.sync()
+    with user.client() as client:
+        for folder in ("INBOX", "B"):
+            client.append(mail.plain(70), folder)
+    twin.sync(later=4 * 86400)
+    assert twin.tree.temporaries() == []
 
 
 def test_edits_while_a_run_is_under_way_are_seen_by_the_next(user, twin):
