@@ -6,10 +6,14 @@ src_base_libbase_a_SOURCES = \
 	src/base/digest.h \
 	src/base/error.c \
 	src/base/error.h \
+	src/base/file.c \
+	src/base/file.h \
 	src/base/log.c \
 	src/base/log.h \
 	src/base/memory.c \
 	src/base/memory.h \
+	src/base/process.c \
+	src/base/process.h \
 	src/base/text.c \
 	src/base/text.h
 

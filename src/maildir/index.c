@@ -7,7 +7,8 @@
  * is in, of which there are few different ones. From both the full name can be built again.
  * An answer is checked by looking for the file, so a clash of hashes costs a system call and
  * nothing else. The table grows by half and is at most four fifths full: 10 to 15 bytes a file,
- * and 25 in the moment of growing. */
+ * and 25 in the moment of growing. (More than 65,534 different endings in one folder are not
+ * numbered; such a file is found only under a usual name.) */
 #include "maildir/maildir_private.h"
 
 #include <errno.h>

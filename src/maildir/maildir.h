@@ -177,7 +177,8 @@ int maildir_delete(struct maildir_folder *folder, const char *base, uint64_t ino
 
 /* Moves a file to another folder of the root under a base name that is free there, keeping its info
  * (letters: the new info's letters; NULL keeps them). Link, then unlink; on another device a durable
- * copy. ERROR_NOT_FOUND; ERROR_CHANGED if the name is taken. */
+ * copy. ERROR_NOT_FOUND; ERROR_CHANGED if the name is taken. Durable after maildir_folder_sync of
+ * both folders, the new one first. */
 int maildir_move(struct maildir_folder *from, const char *base, struct maildir_folder *to,
 		 const char *new_base, const char *letters, struct error *err);
 

@@ -79,6 +79,20 @@ static int copy_to_tmp(int source, const struct stat *st, int copy)
 	return fsync(copy);
 }
 
+/* A reader that renamed the original meanwhile is right: then the copy goes. */
+static int unlink_source(const struct maildir_folder *from, const struct place *place,
+			 const struct maildir_folder *to, const struct place *target)
+{
+	int saved;
+
+	if (unlinkat(from->sub[place->sub], place->name, 0) == 0)
+		return 0;
+	saved = errno;
+	unlinkat(to->sub[target->sub], target->name, 0);
+	errno = saved;
+	return -1;
+}
+
 /* Leaves errno as move_name does. */
 static int move_by_copy(struct maildir_folder *from, const struct place *place,
 			struct maildir_folder *to, const struct place *target, struct error *err)
@@ -96,7 +110,7 @@ static int move_by_copy(struct maildir_folder *from, const struct place *place,
 	if (result == 0)
 		result = fsync(to->sub[target->sub]);
 	if (result == 0)
-		result = unlinkat(from->sub[place->sub], place->name, 0);
+		result = unlink_source(from, place, to, target);
 	saved = errno;
 	if (copy >= 0) {
 		close(copy);

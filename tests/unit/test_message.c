@@ -282,6 +282,46 @@ static void test_move(void)
 	end();
 }
 
+/* Where link cannot reach, the message is copied, with its date. */
+static void test_move_to_another_device(void)
+{
+	char far_top[] = "/dev/shm/mailtwin-test-XXXXXX", path[128];
+	struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1234567890}};
+	struct maildir_folder *far_folder = NULL;
+	struct maildir *far_root = NULL;
+	struct stat st, root;
+
+	if (stat("/dev/shm", &st) != 0 || mkdtemp(far_top) == NULL)
+		return; /* no second file system to be had */
+	begin();
+	CU_ASSERT_EQUAL(stat(top, &root), 0);
+	CHECK_OK(maildir_open(&far_root, far_top, LAYOUT_NESTED, false, &err));
+	CHECK_OK(maildir_create(far_root, "Far", &err));
+	CHECK_OK(maildir_folder_open(&far_folder, far_root, "Far", &err));
+	put_file("F/cur/m:2,S", "text");
+	CU_ASSERT_EQUAL(utimensat(AT_FDCWD, at("F/cur/m:2,S"), times, 0), 0);
+	snprintf(path, sizeof(path), "%s/Far/cur/m:2,FS", far_top);
+	CHECK_OK(maildir_move(folder, "m", far_folder, "m", "FS", &err));
+	CHECK_SCAN(folder, "");
+	CHECK_SCAN(far_folder, "c m FS");
+	CU_ASSERT_EQUAL(stat(path, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mtime, 1234567890);
+	CU_ASSERT_EQUAL(st.st_size, 4);
+	CU_ASSERT(st.st_dev == root.st_dev || (st.st_mode & 0777) == 0600);
+	/* The name is taken: nothing is lost, and no copy stays in tmp. */
+	put_file("F/cur/m:2,FS", "another");
+	maildir_folder_close(&far_folder);
+	CHECK_OK(maildir_folder_open(&far_folder, far_root, "Far", &err));
+	CHECK_KIND(maildir_move(folder, "m", far_folder, "m", NULL, &err), ERROR_CHANGED);
+	CU_ASSERT_STRING_EQUAL(content_of("F/cur/m:2,FS"), "another");
+	snprintf(path, sizeof(path), "%s/Far/tmp", far_top);
+	CU_ASSERT_EQUAL(rmdir(path), 0);
+	maildir_folder_close(&far_folder);
+	maildir_close(&far_root);
+	remove_tree(far_top);
+	end();
+}
+
 static const char *file_of(const char *sub, const char *base, const char *info)
 {
 	static char name[400];
@@ -478,6 +518,7 @@ int main(void)
 		{"change letters", test_change_letters},
 		{"change letters: obstacles", test_change_letters_obstacles},
 		{"move", test_move},
+		{"move to another device", test_move_to_another_device},
 		{"delivery", test_delivery},
 		{"delivery: large", test_delivery_large},
 		{"delivery: batch", test_delivery_batch},
