@@ -2,17 +2,29 @@
 
 noinst_LIBRARIES += src/core/libcore.a
 src_core_libcore_a_SOURCES = \
+	src/core/decide.c \
+	src/core/decide.h \
 	src/core/fingerprint.c \
 	src/core/fingerprint.h \
 	src/core/flags.c \
 	src/core/flags.h \
+	src/core/folders.c \
+	src/core/folders.h \
+	src/core/guard.c \
+	src/core/guard.h \
+	src/core/index.c \
+	src/core/index.h \
 	src/core/layout.c \
 	src/core/layout.h \
+	src/core/match.c \
+	src/core/match.h \
 	src/core/names.c \
 	src/core/names.h \
 	src/core/names_private.h \
 	src/core/patterns.c \
 	src/core/record.h \
+	src/core/snapshot.c \
+	src/core/snapshot.h \
 	src/core/utf7.c
 
 if HAVE_CUNIT

@@ -1,0 +1,368 @@
+/* Identity first, names last: a folder is the base's record; a mailbox belongs to it by its wire name
+ * or its MAILBOXID, a directory by its path or its inode. Only what no record claims is new, and only
+ * then does a name decide which mailbox and which directory belong together. A folder that is not
+ * chosen is left alone whatever happened to it, so it is never a deletion. */
+#include "core/folders.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct planner {
+	const struct folders_input *input;
+	struct arena *arena;
+	struct folder_plan *plans;
+	size_t n;
+	bool *mailbox_claimed;
+	bool *place_claimed;
+};
+
+static const char *keep(struct planner *p, char *text)
+{
+	const char *copy = arena_strdup(p->arena, text);
+
+	free(text);
+	return copy;
+}
+
+static bool is_virtual(enum special_use special)
+{
+	return special == SPECIAL_ALL || special == SPECIAL_FLAGGED || special == SPECIAL_IMPORTANT;
+}
+
+static size_t find_wire(const struct planner *p, const char *wire)
+{
+	for (size_t i = 0; i < p->input->n_mailboxes; i++) {
+		if (!p->input->mailboxes[i].noselect &&
+		    strcmp(p->input->mailboxes[i].wire, wire) == 0)
+			return i;
+	}
+	return NO_INDEX;
+}
+
+static size_t find_mailbox_id(const struct planner *p, const char *id)
+{
+	for (size_t i = 0; id[0] != '\0' && i < p->input->n_mailboxes; i++) {
+		if (!p->input->mailboxes[i].noselect && !p->mailbox_claimed[i] &&
+		    strcmp(p->input->mailboxes[i].mailbox_id, id) == 0)
+			return i;
+	}
+	return NO_INDEX;
+}
+
+static size_t find_path(const struct planner *p, const char *path)
+{
+	for (size_t i = 0; i < p->input->n_places; i++) {
+		if (strcmp(p->input->places[i].path, path) == 0)
+			return i;
+	}
+	return NO_INDEX;
+}
+
+static size_t find_inode(const struct planner *p, uint64_t inode)
+{
+	for (size_t i = 0; inode != 0 && i < p->input->n_places; i++) {
+		const struct local_place *place = &p->input->places[i];
+
+		if (!p->place_claimed[i] && !place->plain && !place->damaged &&
+		    place->inode == inode)
+			return i;
+	}
+	return NO_INDEX;
+}
+
+static struct folder_plan *add_plan(struct planner *p)
+{
+	struct folder_plan *plan = &p->plans[p->n++];
+
+	*plan = (struct folder_plan){
+		.verb = FOLDER_IGNORE,
+		.base = NO_INDEX,
+		.mailbox = NO_INDEX,
+		.place = NO_INDEX,
+		.name = "",
+		.wire = "",
+		.path = "",
+	};
+	return plan;
+}
+
+/* Another mailbox now has the old one's id: the old one was renamed, whoever has its name today. */
+static size_t mailbox_of(const struct planner *p, const struct folder_record *base)
+{
+	size_t by_wire = find_wire(p, base->wire), by_id;
+
+	if (by_wire != NO_INDEX &&
+	    (base->mailbox_id[0] == '\0' || p->input->mailboxes[by_wire].mailbox_id[0] == '\0' ||
+	     strcmp(p->input->mailboxes[by_wire].mailbox_id, base->mailbox_id) == 0))
+		return by_wire;
+	by_id = name_is_inbox(base->name) ? NO_INDEX : find_mailbox_id(p, base->mailbox_id);
+	return by_id != NO_INDEX ? by_id : by_wire;
+}
+
+static void claim_recorded(struct planner *p)
+{
+	const struct folders_input *in = p->input;
+
+	for (size_t i = 0; i < in->n_base; i++) {
+		struct folder_plan *plan = add_plan(p);
+
+		plan->base = i;
+		plan->name = in->base[i].name;
+		plan->wire = in->base[i].wire;
+		plan->path = in->base[i].path;
+		plan->mailbox = mailbox_of(p, &in->base[i]);
+		plan->place = find_path(p, in->base[i].path);
+		if (plan->mailbox != NO_INDEX)
+			p->mailbox_claimed[plan->mailbox] = true;
+		if (plan->place != NO_INDEX)
+			p->place_claimed[plan->place] = true;
+	}
+}
+
+static bool path_is_free(const struct planner *p, const char *path)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (strcmp(p->plans[i].path, path) == 0 && p->plans[i].verb != FOLDER_FORGET)
+			return false;
+	}
+	return find_path(p, path) == NO_INDEX;
+}
+
+/* Renames that can be proved. The server's wins over one here. */
+static void find_renames(struct planner *p)
+{
+	const struct folders_input *in = p->input;
+
+	for (size_t i = 0; i < in->n_base; i++) {
+		struct folder_plan *plan = &p->plans[i];
+		const struct folder_record *base = &in->base[i];
+		bool renamed = plan->mailbox != NO_INDEX &&
+			       strcmp(in->mailboxes[plan->mailbox].wire, base->wire) != 0;
+
+		if (plan->place == NO_INDEX && !name_is_inbox(base->name)) {
+			size_t at = find_inode(p, base->stamps[STAMP_DIR].inode);
+
+			if (at != NO_INDEX && plan->mailbox != NO_INDEX) {
+				plan->place = at;
+				p->place_claimed[at] = true;
+				plan->verb = FOLDER_RENAME_REMOTE;
+			}
+		}
+		if (renamed && plan->place != NO_INDEX) {
+			const char *name = in->mailboxes[plan->mailbox].name;
+			const char *path = keep(p, layout_path(in->layout, name));
+
+			if (path_is_free(p, path)) {
+				plan->verb = FOLDER_RENAME_LOCAL;
+				plan->name = name;
+				plan->wire = in->mailboxes[plan->mailbox].wire;
+				plan->path = path;
+			} else { /* the way is barred: two folders, and their messages move */
+				p->mailbox_claimed[plan->mailbox] = false;
+				plan->mailbox = NO_INDEX;
+			}
+		}
+	}
+}
+
+static void refuse(struct folder_plan *plan, const char *reason)
+{
+	plan->verb = FOLDER_BAD;
+	plan->reason = reason;
+}
+
+static void plan_rename_remote(struct planner *p, struct folder_plan *plan)
+{
+	const char *path = p->input->places[plan->place].path;
+	char *name = layout_name(p->input->layout, path);
+	char *wire = name != NULL ? name_to_wire(p->input->ns, name) : NULL;
+
+	if (wire == NULL) {
+		refuse(plan, "its new name on disk cannot be a mailbox's name");
+	} else if (!p->input->server_writable) {
+		plan->verb = FOLDER_CREATE_LOCAL; /* a mirror: the server's name comes back */
+		p->place_claimed[plan->place] = false;
+		plan->place = NO_INDEX;
+	} else {
+		plan->name = arena_strdup(p->arena, name);
+		plan->wire = arena_strdup(p->arena, wire);
+		plan->path = path;
+	}
+	free(name);
+	free(wire);
+}
+
+static void plan_recorded(struct planner *p, struct folder_plan *plan)
+{
+	const struct folders_input *in = p->input;
+	bool inbox = name_is_inbox(plan->name);
+	bool remote = plan->mailbox != NO_INDEX, local = plan->place != NO_INDEX;
+
+	if (local && (in->places[plan->place].damaged || in->places[plan->place].plain))
+		refuse(plan,
+		       "its directory is damaged: cur or new is missing, or something else is "
+		       "in its place; put it back, or remove the directory to remove the folder");
+	else if (plan->verb == FOLDER_RENAME_LOCAL)
+		return;
+	else if (plan->verb == FOLDER_RENAME_REMOTE)
+		plan_rename_remote(p, plan);
+	else if (remote && local)
+		plan->verb = FOLDER_SYNC;
+	else if (remote)
+		plan->verb = in->delete_folders && in->server_writable && in->may_delete && !inbox
+				     ? FOLDER_DELETE_REMOTE
+				     : FOLDER_CREATE_LOCAL;
+	else if (!local)
+		plan->verb = FOLDER_FORGET;
+	else if (in->keep_local)
+		plan->reason = "the server dropped it; kept here";
+	else if (in->delete_folders && in->may_delete && !inbox)
+		plan->verb = FOLDER_DELETE_LOCAL;
+	else if (in->server_writable)
+		plan->verb = FOLDER_CREATE_REMOTE;
+	else
+		plan->reason = "the server dropped it";
+}
+
+/* The directory of a new mailbox: by our mapping, or under the wire name as mbsync and OfflineIMAP
+ * write it. */
+static size_t find_directory(struct planner *p, const struct remote_mailbox *mailbox,
+			     const char *path)
+{
+	size_t at = find_path(p, path);
+	char *other;
+
+	if (at != NO_INDEX)
+		return at;
+	other = utf7_encode(mailbox->name);
+	if (other != NULL && strcmp(other, mailbox->name) != 0) {
+		char *other_path = layout_path(p->input->layout, other);
+
+		at = find_path(p, other_path);
+		free(other_path);
+	}
+	free(other);
+	return at;
+}
+
+static void plan_new_mailbox(struct planner *p, size_t i)
+{
+	const struct remote_mailbox *mailbox = &p->input->mailboxes[i];
+	struct folder_plan *plan = add_plan(p);
+	const char *path = keep(p, layout_path(p->input->layout, mailbox->name));
+	size_t at = find_directory(p, mailbox, path);
+
+	plan->mailbox = i;
+	plan->name = mailbox->name;
+	plan->wire = mailbox->wire;
+	if (at == NO_INDEX) {
+		plan->verb = FOLDER_CREATE_LOCAL;
+		plan->path = path;
+	} else if (p->place_claimed[at]) {
+		refuse(plan, "it would share the directory of another folder");
+	} else {
+		plan->place = at;
+		plan->path = p->input->places[at].path;
+		p->place_claimed[at] = true;
+		plan->verb = p->input->places[at].plain ? FOLDER_CREATE_LOCAL : FOLDER_SYNC;
+		if (p->input->places[at].damaged)
+			refuse(plan,
+			       "its directory is damaged: cur or new is missing, or something "
+			       "else is in its place");
+	}
+}
+
+static bool name_is_planned(const struct planner *p, const char *name)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (strcmp(p->plans[i].name, name) == 0 && p->plans[i].verb != FOLDER_FORGET)
+			return true;
+	}
+	return false;
+}
+
+static void plan_new_place(struct planner *p, size_t i)
+{
+	const struct local_place *place = &p->input->places[i];
+	struct folder_plan *plan;
+	char *name, *wire = NULL;
+
+	if (place->plain)
+		return;
+	plan = add_plan(p);
+	plan->place = i;
+	plan->path = place->path;
+	plan->name = place->path;
+	name = layout_name(p->input->layout, place->path);
+	if (name != NULL)
+		wire = name_to_wire(p->input->ns, name);
+	if (name != NULL && name_is_planned(p, name)) {
+		refuse(plan, "another folder already has this name");
+	} else if (wire == NULL) {
+		refuse(plan, "the directory's name cannot be a mailbox's name on this server");
+	} else {
+		plan->name = arena_strdup(p->arena, name);
+		plan->wire = arena_strdup(p->arena, wire);
+		if (place->damaged)
+			refuse(plan,
+			       "the directory is damaged: cur or new is missing, or something "
+			       "else is in its place");
+		else if (p->input->server_writable)
+			plan->verb = FOLDER_CREATE_REMOTE;
+		else
+			plan->reason = "the server does not have it";
+	}
+	free(name);
+	free(wire);
+}
+
+static void choose(struct planner *p, struct folder_plan *plan)
+{
+	enum special_use special = plan->mailbox != NO_INDEX
+					   ? p->input->mailboxes[plan->mailbox].special
+					   : SPECIAL_NONE;
+
+	plan->chosen = patterns_match(p->input->patterns, p->input->n_patterns, plan->name,
+				      is_virtual(special));
+	if (plan->chosen)
+		return;
+	plan->verb = FOLDER_IGNORE;
+	plan->reason = is_virtual(special) ? "a virtual folder, to be named without wildcards"
+					   : "not chosen by the option folders";
+}
+
+static int compare_plans(const void *a, const void *b)
+{
+	const struct folder_plan *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+struct folder_plan *folders_plan(const struct folders_input *input, struct arena *arena, size_t *n)
+{
+	struct planner p = {.input = input, .arena = arena};
+
+	p.plans = arena_alloc(arena, (input->n_base + input->n_mailboxes + input->n_places + 1) *
+					     sizeof(*p.plans));
+	p.mailbox_claimed = xcalloc(input->n_mailboxes, sizeof(bool));
+	p.place_claimed = xcalloc(input->n_places, sizeof(bool));
+	claim_recorded(&p);
+	find_renames(&p);
+	for (size_t i = 0; i < input->n_base; i++)
+		plan_recorded(&p, &p.plans[i]);
+	for (size_t i = 0; i < input->n_mailboxes; i++) {
+		if (!p.mailbox_claimed[i] && !input->mailboxes[i].noselect)
+			plan_new_mailbox(&p, i);
+	}
+	for (size_t i = 0; i < input->n_places; i++) {
+		if (!p.place_claimed[i])
+			plan_new_place(&p, i);
+	}
+	for (size_t i = 0; i < p.n; i++)
+		choose(&p, &p.plans[i]);
+	qsort(p.plans, p.n, sizeof(*p.plans), compare_plans);
+	free(p.mailbox_claimed);
+	free(p.place_claimed);
+	*n = p.n;
+	return p.plans;
+}

@@ -1,0 +1,325 @@
+#include "core/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/index.h"
+
+void snapshot_init(struct snapshot *snapshot)
+{
+	memset(snapshot, 0, sizeof(*snapshot));
+	snapshot->arena = arena_new();
+}
+
+void snapshot_release(struct snapshot *snapshot)
+{
+	arena_free(&snapshot->arena);
+	free(snapshot->messages);
+	free(snapshot->arrivals);
+	free(snapshot->files);
+	free(snapshot->suspects);
+	free(snapshot->names);
+	memset(snapshot, 0, sizeof(*snapshot));
+}
+
+bool state_is_remote(enum record_state state)
+{
+	return state != RECORD_HELD_REMOTE && state != RECORD_KEPT;
+}
+
+bool state_is_local(enum record_state state)
+{
+	return state != RECORD_HELD_LOCAL && state != RECORD_SKIPPED && state != RECORD_UNFETCHED;
+}
+
+static struct message message_of(struct snapshot *snapshot, const struct record *record)
+{
+	return (struct message){
+		.base = record->base[0] != '\0' ? arena_strdup(snapshot->arena, record->base) : "",
+		.inode = record->inode,
+		.uid = record->uid,
+		.base_local = record->local,
+		.base_remote = record->remote,
+		.local = record->local,
+		.remote = record->remote,
+		.state = (uint8_t)record->state,
+	};
+}
+
+void snapshot_add_record(struct snapshot *snapshot, const struct record *record)
+{
+	snapshot->messages =
+		grow(snapshot->messages, snapshot->n, &snapshot->room, sizeof(*snapshot->messages));
+	snapshot->messages[snapshot->n++] = message_of(snapshot, record);
+}
+
+/* The first message with this UID or a higher one. Listings ascend, so look near the last. */
+static size_t lower_bound(struct snapshot *snapshot, uint32_t uid)
+{
+	size_t low = 0, high = snapshot->n, at = snapshot->cursor;
+
+	if (at < snapshot->n && snapshot->messages[at].uid < uid) {
+		if (at + 1 == snapshot->n || snapshot->messages[at + 1].uid >= uid)
+			return snapshot->cursor = at + 1;
+		low = at + 1;
+	}
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (snapshot->messages[middle].uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return snapshot->cursor = low;
+}
+
+struct message *snapshot_find(struct snapshot *snapshot, uint32_t uid)
+{
+	size_t at = lower_bound(snapshot, uid);
+
+	return at < snapshot->n && snapshot->messages[at].uid == uid ? &snapshot->messages[at]
+								     : NULL;
+}
+
+struct message *snapshot_insert(struct snapshot *snapshot, const struct record *record)
+{
+	size_t at = lower_bound(snapshot, record->uid);
+	struct message *messages;
+
+	snapshot->messages = messages =
+		grow(snapshot->messages, snapshot->n, &snapshot->room, sizeof(*messages));
+	memmove(messages + at + 1, messages + at, (snapshot->n - at) * sizeof(*messages));
+	snapshot->n++;
+	messages[at] = message_of(snapshot, record);
+	messages[at].touched = true;
+	for (size_t i = 0; i < snapshot->n_files; i++) {
+		if (snapshot->files[i].replaces != NO_MESSAGE && snapshot->files[i].replaces >= at)
+			snapshot->files[i].replaces++;
+	}
+	for (size_t i = 0; i < snapshot->n_suspects; i++) {
+		if (snapshot->suspects[i].message >= at)
+			snapshot->suspects[i].message++;
+	}
+	return &messages[at];
+}
+
+/* ---- local ---- */
+
+void snapshot_local_same(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		struct message *message = &snapshot->messages[i];
+
+		message->local = message->base_local;
+		message->local_presence = state_is_local(message->state) && message->base[0] != '\0'
+						  ? PRESENCE_HERE
+						  : PRESENCE_ABSENT;
+	}
+}
+
+static size_t name_slot(const struct snapshot *snapshot, const char *base)
+{
+	size_t slot = index_key_string(base) & (snapshot->n_names - 1);
+
+	while (snapshot->names[slot] != 0 &&
+	       strcmp(snapshot->messages[snapshot->names[slot] - 1].base, base) != 0)
+		slot = (slot + 1) & (snapshot->n_names - 1);
+	return slot;
+}
+
+static void index_names(struct snapshot *snapshot)
+{
+	snapshot->n_names = 16;
+	while (snapshot->n_names < snapshot->n * 3 / 2)
+		snapshot->n_names *= 2;
+	snapshot->names = xcalloc(snapshot->n_names, sizeof(*snapshot->names));
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (snapshot->messages[i].base[0] != '\0')
+			snapshot->names[name_slot(snapshot, snapshot->messages[i].base)] =
+				(uint32_t)i + 1;
+	}
+}
+
+void snapshot_local_begin(struct snapshot *snapshot)
+{
+	if (snapshot->names == NULL)
+		index_names(snapshot);
+	for (size_t i = 0; i < snapshot->n; i++)
+		snapshot->messages[i].local_presence = PRESENCE_UNKNOWN;
+	snapshot->n_files = 0;
+	snapshot->n_suspects = 0;
+}
+
+void snapshot_add_file(struct snapshot *snapshot, const char *base, struct flags flags,
+		       uint64_t inode)
+{
+	snapshot->files = grow(snapshot->files, snapshot->n_files, &snapshot->room_files,
+			       sizeof(*snapshot->files));
+	snapshot->files[snapshot->n_files++] = (struct local_message){
+		.base = arena_strdup(snapshot->arena, base),
+		.inode = inode,
+		.flags = flags,
+		.replaces = NO_MESSAGE,
+	};
+}
+
+void snapshot_local_file(struct snapshot *snapshot, const char *base, struct flags flags,
+			 uint64_t inode)
+{
+	uint32_t found = snapshot->names[name_slot(snapshot, base)];
+	struct message *message;
+
+	if (found == 0) {
+		snapshot_add_file(snapshot, base, flags, inode);
+		return;
+	}
+	message = &snapshot->messages[found - 1];
+	message->local = flags;
+	message->local_presence = PRESENCE_HERE;
+	if (message->inode == inode)
+		return;
+	snapshot->suspects = grow(snapshot->suspects, snapshot->n_suspects,
+				  &snapshot->room_suspects, sizeof(*snapshot->suspects));
+	snapshot->suspects[snapshot->n_suspects++] =
+		(struct suspect){.message = found - 1, .inode = inode};
+}
+
+void snapshot_local_end(struct snapshot *snapshot, bool proved)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		struct message *message = &snapshot->messages[i];
+
+		if (message->local_presence == PRESENCE_UNKNOWN &&
+		    (proved || message->base[0] == '\0'))
+			message->local_presence = PRESENCE_ABSENT;
+	}
+	free(snapshot->names);
+	snapshot->names = NULL;
+}
+
+void snapshot_local_gone(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++)
+		snapshot->messages[i].local_presence = PRESENCE_ABSENT;
+}
+
+/* ---- remote ---- */
+
+static void remote_set(struct snapshot *snapshot, enum presence presence)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		struct message *message = &snapshot->messages[i];
+
+		message->remote = message->base_remote;
+		message->remote_presence = state_is_remote(message->state) && !snapshot->void_uids
+						   ? (uint8_t)presence
+						   : PRESENCE_ABSENT;
+	}
+}
+
+void snapshot_remote_same(struct snapshot *snapshot)
+{
+	remote_set(snapshot, PRESENCE_HERE);
+}
+
+void snapshot_remote_unknown(struct snapshot *snapshot)
+{
+	remote_set(snapshot, PRESENCE_UNKNOWN);
+}
+
+void snapshot_remote_gone(struct snapshot *snapshot)
+{
+	remote_set(snapshot, PRESENCE_ABSENT);
+	snapshot->n_arrivals = 0;
+}
+
+void snapshot_remote_begin(struct snapshot *snapshot)
+{
+	remote_set(snapshot, PRESENCE_UNKNOWN);
+	snapshot->n_arrivals = 0;
+	snapshot->vanished = 0;
+	snapshot->cursor = 0;
+}
+
+static int compare_arrivals(const void *a, const void *b)
+{
+	const struct remote_message *x = a, *y = b;
+
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+static void add_arrival(struct snapshot *snapshot, uint32_t uid, struct flags flags)
+{
+	snapshot->arrivals = grow(snapshot->arrivals, snapshot->n_arrivals,
+				  &snapshot->room_arrivals, sizeof(*snapshot->arrivals));
+	snapshot->arrivals[snapshot->n_arrivals++] =
+		(struct remote_message){.uid = uid, .flags = flags};
+}
+
+void snapshot_remote_message(struct snapshot *snapshot, uint32_t uid, struct flags flags)
+{
+	struct message *message = snapshot->void_uids ? NULL : snapshot_find(snapshot, uid);
+
+	if (message != NULL) {
+		message->remote = flags;
+		message->remote_presence = PRESENCE_HERE;
+		return;
+	}
+	add_arrival(snapshot, uid, flags);
+}
+
+void snapshot_remote_vanished(struct snapshot *snapshot, uint32_t first, uint32_t last)
+{
+	for (size_t i = lower_bound(snapshot, first);
+	     i < snapshot->n && snapshot->messages[i].uid <= last; i++) {
+		if (snapshot->messages[i].remote_presence != PRESENCE_ABSENT)
+			snapshot->vanished++;
+		snapshot->messages[i].remote_presence = PRESENCE_ABSENT;
+	}
+}
+
+/* A server may tell a message twice (a flag changed while it listed): the last word counts. */
+static void sort_arrivals(struct snapshot *snapshot)
+{
+	size_t kept = 0;
+
+	if (snapshot->n_arrivals == 0)
+		return;
+	qsort(snapshot->arrivals, snapshot->n_arrivals, sizeof(*snapshot->arrivals),
+	      compare_arrivals);
+	for (size_t i = 1; i < snapshot->n_arrivals; i++) {
+		if (snapshot->arrivals[i].uid != snapshot->arrivals[kept].uid)
+			kept++;
+		snapshot->arrivals[kept] = snapshot->arrivals[i];
+	}
+	snapshot->n_arrivals = kept + 1;
+}
+
+void snapshot_remote_arrived(struct snapshot *snapshot, uint32_t uid, struct flags flags)
+{
+	add_arrival(snapshot, uid, flags);
+	sort_arrivals(snapshot);
+}
+
+bool snapshot_remote_end(struct snapshot *snapshot, enum listing listing, bool complete,
+			 uint32_t exists)
+{
+	uint8_t untold = listing == LISTING_FULL ? PRESENCE_ABSENT : PRESENCE_HERE;
+	size_t here = 0;
+
+	sort_arrivals(snapshot);
+	for (size_t i = 0; i < snapshot->n; i++) {
+		struct message *message = &snapshot->messages[i];
+
+		here += message->remote_presence == PRESENCE_HERE ||
+			(message->remote_presence == PRESENCE_UNKNOWN && untold == PRESENCE_HERE);
+	}
+	if (!complete || here + snapshot->n_arrivals != exists)
+		return false;
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (snapshot->messages[i].remote_presence == PRESENCE_UNKNOWN)
+			snapshot->messages[i].remote_presence = untold;
+	}
+	return true;
+}
