@@ -47,7 +47,7 @@ int error_wrap(struct error *err, const char *fmt, ...)
 {
 	char text[sizeof(err->text)];
 	va_list args;
-	size_t len;
+	size_t len, rest;
 
 	if (err == NULL)
 		return -1;
@@ -55,7 +55,12 @@ int error_wrap(struct error *err, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	len = strlen(text);
-	snprintf(text + len, sizeof(text) - len, ": %s", err->text);
+	if (len + 3 > sizeof(text))
+		return -1;
+	memcpy(text + len, ": ", 2);
+	rest = sizeof(text) - len - 3;
+	memcpy(text + len + 2, err->text, rest);
+	text[sizeof(text) - 1] = '\0';
 	memcpy(err->text, text, sizeof(text));
 	return -1;
 }

@@ -89,7 +89,8 @@ void text_put_visible(struct text *text, const char *string)
 		unsigned char c = (unsigned char)*string;
 
 		len = utf8_sequence(string, left);
-		if (len == 0 || c < 0x20 || c == 0x7f || (len == 2 && c == 0xc2 && (unsigned char)string[1] < 0xa0)) {
+		if (len == 0 || c < 0x20 || c == 0x7f ||
+		    (len == 2 && c == 0xc2 && (unsigned char)string[1] < 0xa0)) {
 			text_printf(text, "\\x%02X", c);
 			len = 1;
 		} else {
@@ -148,6 +149,19 @@ int ascii_casecmp(const char *a, const char *b)
 bool ascii_case_equal(const char *a, const char *b)
 {
 	return ascii_casecmp(a, b) == 0;
+}
+
+void copy_text(char *out, size_t size, const char *string)
+{
+	size_t len = strlen(string);
+
+	if (len >= size) {
+		len = size - 1;
+		while (len > 0 && ((unsigned char)string[len] & 0xc0) == 0x80)
+			len--;
+	}
+	memcpy(out, string, len);
+	out[len] = '\0';
 }
 
 bool starts_with(const char *string, const char *prefix)

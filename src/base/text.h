@@ -20,7 +20,7 @@ void text_puts(struct text *text, const char *string);
 void text_putc(struct text *text, char c);
 void text_printf(struct text *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *text_get(const struct text *text); /* "" when empty; lives until the next change */
-char *text_steal(struct text *text);	       /* caller frees; the buffer is empty again */
+char *text_steal(struct text *text);           /* caller frees; the buffer is empty again */
 
 /* For anything printed that came from outside: control characters and bytes that are not
  * UTF-8 become \xNN. */
@@ -34,6 +34,8 @@ bool ascii_is_space(char c); /* space, tab, CR, LF */
 int ascii_casecmp(const char *a, const char *b);
 int ascii_ncasecmp(const char *a, const char *b, size_t len);
 bool ascii_case_equal(const char *a, const char *b);
+/* Copies what fits into out (size bytes), cut between characters, always terminated. */
+void copy_text(char *out, size_t size, const char *string);
 bool starts_with(const char *string, const char *prefix);
 
 /* The length of the valid UTF-8 sequence at p (1 to 4), 0 if there is none. */

@@ -108,8 +108,9 @@ static int open_regular(const char *path, struct stat *st, struct error *err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0)
-		return error_errno(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_CONFIG, "%s",
-				   path);
+		return error_errno(
+			err, errno == ENOENT || errno == ENOTDIR ? ERROR_NOT_FOUND : ERROR_CONFIG,
+			"%s", path);
 	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size <= FILE_MAX_OCTETS)
 		return fd;
 	error_set(err, ERROR_CONFIG, "%s: expected a file%s", path,
@@ -257,6 +258,8 @@ int config_load(struct config **config, const char *path, struct error *err)
 	raw_config_init(&raw);
 	log_verbose("configuration: %s", found);
 	result = read_tree(&raw, found, err);
+	if (result != 0 && err != NULL && err->kind == ERROR_NOT_FOUND)
+		error_set(err, ERROR_NOT_FOUND, "no configuration; looked for %s", found);
 	if (result == 0)
 		result = config_build(&raw, found, config, err);
 	raw_config_release(&raw);

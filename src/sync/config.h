@@ -24,12 +24,12 @@ struct account_config {
 	uint16_t port;
 	enum tls_mode tls;
 	char *user;
-	char *password;		/* NULL: none */
+	char *password;         /* NULL: none */
 	char *password_command; /* NULL: none */
 	enum auth_mechanism auth;
-	char *ca_file;	   /* NULL: the system's; '~' expanded, as in all paths here */
+	char *ca_file;     /* NULL: the system's; '~' expanded, as in all paths here */
 	char *fingerprint; /* NULL: none */
-	char *tunnel;	   /* NULL: none */
+	char *tunnel;      /* NULL: none */
 	char *maildir;
 	enum layout layout;
 	struct string_list folders;
@@ -41,9 +41,9 @@ struct account_config {
 	struct string_list unguarded;
 	uint64_t max_size; /* octets; 0: no limit */
 	unsigned connections;
-	int compress; /* 1 yes, 0 no, -1 auto */
-	int timeout;  /* seconds */
-	char *state;  /* directory, always filled in */
+	int compress;     /* 1 yes, 0 no, -1 auto */
+	int timeout;      /* seconds */
+	char *state;      /* directory, always filled in */
 	char *after_sync; /* "" : none */
 	struct string_list disable_extension;
 	bool allow_plaintext;

@@ -2,6 +2,7 @@
 
 noinst_LIBRARIES += src/sync/libsync.a
 src_sync_libsync_a_SOURCES = \
+	src/sync/account.h \
 	src/sync/config.c \
 	src/sync/config.h \
 	src/sync/config_build.c \
@@ -9,6 +10,24 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/config_parse.c \
 	src/sync/config_private.h \
 	src/sync/config_scan.c \
+	src/sync/download.c \
+	src/sync/engine.c \
+	src/sync/facts.c \
+	src/sync/finish.c \
+	src/sync/flag.c \
+	src/sync/letters.c \
+	src/sync/list.c \
+	src/sync/look.c \
+	src/sync/move.c \
+	src/sync/open.c \
+	src/sync/planner.c \
+	src/sync/recover.c \
+	src/sync/rekey.c \
+	src/sync/remove.c \
 	src/sync/sync.h \
+	src/sync/tell.c \
+	src/sync/tree.c \
+	src/sync/upload.c \
 	src/sync/words.c \
-	src/sync/words.h
+	src/sync/words.h \
+	src/sync/workers.c

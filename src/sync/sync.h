@@ -10,22 +10,22 @@
 #include "sync/config.h"
 
 enum change_verb { /* the order and the names of the JSON, DESIGN section 8 */
-	CHANGE_DOWNLOAD,
-	CHANGE_UPLOAD,
-	CHANGE_MOVE_LOCAL,
-	CHANGE_MOVE_REMOTE,
-	CHANGE_COPY_REMOTE,
-	CHANGE_FLAGS_LOCAL,
-	CHANGE_FLAGS_REMOTE,
-	CHANGE_DELETE_LOCAL,
-	CHANGE_DELETE_REMOTE,
-	CHANGE_FOLDER_CREATE_LOCAL,
-	CHANGE_FOLDER_CREATE_REMOTE,
-	CHANGE_FOLDER_DELETE_LOCAL,
-	CHANGE_FOLDER_DELETE_REMOTE,
-	CHANGE_FOLDER_RENAME_LOCAL,
-	CHANGE_FOLDER_RENAME_REMOTE,
-	CHANGE_COUNT,
+		   CHANGE_DOWNLOAD,
+		   CHANGE_UPLOAD,
+		   CHANGE_MOVE_LOCAL,
+		   CHANGE_MOVE_REMOTE,
+		   CHANGE_COPY_REMOTE,
+		   CHANGE_FLAGS_LOCAL,
+		   CHANGE_FLAGS_REMOTE,
+		   CHANGE_DELETE_LOCAL,
+		   CHANGE_DELETE_REMOTE,
+		   CHANGE_FOLDER_CREATE_LOCAL,
+		   CHANGE_FOLDER_CREATE_REMOTE,
+		   CHANGE_FOLDER_DELETE_LOCAL,
+		   CHANGE_FOLDER_DELETE_REMOTE,
+		   CHANGE_FOLDER_RENAME_LOCAL,
+		   CHANGE_FOLDER_RENAME_REMOTE,
+		   CHANGE_COUNT,
 };
 const char *change_verb_name(enum change_verb verb); /* "download", "move-local", ... */
 
@@ -34,33 +34,33 @@ struct sync_change { /* NULL and 0 where it does not apply */
 	const char *folder;
 	uint32_t uid;
 	const char *file; /* base name */
-	const char *to;	  /* folder */
+	const char *to;   /* folder */
 };
 
 enum problem_kind { /* likewise */
-	PROBLEM_HELD,
-	PROBLEM_REFUSED,
-	PROBLEM_SKIPPED,
-	PROBLEM_PARKED,
-	PROBLEM_UNREADABLE,
-	PROBLEM_NAME,
-	PROBLEM_FOLDER,
-	PROBLEM_NETWORK,
-	PROBLEM_LOGIN,
-	PROBLEM_CERTIFICATE,
-	PROBLEM_LOCAL,
-	PROBLEM_HOOK,
-	PROBLEM_COUNT,
+		    PROBLEM_HELD,
+		    PROBLEM_REFUSED,
+		    PROBLEM_SKIPPED,
+		    PROBLEM_PARKED,
+		    PROBLEM_UNREADABLE,
+		    PROBLEM_NAME,
+		    PROBLEM_FOLDER,
+		    PROBLEM_NETWORK,
+		    PROBLEM_LOGIN,
+		    PROBLEM_CERTIFICATE,
+		    PROBLEM_LOCAL,
+		    PROBLEM_HOOK,
+		    PROBLEM_COUNT,
 };
 const char *problem_kind_name(enum problem_kind kind);
 
 enum sync_phase { /* for the progress line */
-	PHASE_CONNECT,
-	PHASE_LOOK,
-	PHASE_DOWNLOAD,
-	PHASE_UPLOAD,
-	PHASE_CHANGE,
-	PHASE_FINISH,
+		  PHASE_CONNECT,
+		  PHASE_LOOK,
+		  PHASE_DOWNLOAD,
+		  PHASE_UPLOAD,
+		  PHASE_CHANGE,
+		  PHASE_FINISH,
 };
 
 /* Called from several threads, one at a time. Strings are borrowed. */

@@ -1,0 +1,221 @@
+/* What the parts of one sync run share. Private to src/sync; engine.c tells the story. */
+#ifndef MAILTWIN_SYNC_ACCOUNT_H
+#define MAILTWIN_SYNC_ACCOUNT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "core/decide.h"
+#include "core/folders.h"
+#include "core/match.h"
+#include "core/snapshot.h"
+#include "imap/imap.h"
+#include "maildir/maildir.h"
+#include "state/state.h"
+#include "sync/config.h"
+#include "sync/sync.h"
+
+#define NO_FOLDER UINT32_MAX
+#define NO_LOST SIZE_MAX
+
+/* One thing to do, found by the planner, carried out by the executors. Which fields a verb uses:
+ *   DOWNLOAD                  folder, uid; lost: the old record to be replaced by it
+ *   UPLOAD, REPLACE           folder, file; lost: the old record (forgotten; REPLACE: destroyed after)
+ *   PAIR                      folder, uid, file (file_folder: usually the same)
+ *   MOVE_LOCAL, MOVE_BACK     folder, uid: where the server has it; file: where the file is; lost
+ *   MOVE_REMOTE               folder, uid: where the server has it; file_folder: where it shall be;
+ *                             file: the file there (NULL: into the trash); lost
+ *   COPY (MOVE_REMOTE, copy)  likewise, no lost: the original stays
+ *   FLAGS, DELETE_*, EXPUNGE, KEEP, FORGET   folder, uid */
+struct action {
+	enum verb verb;
+	int rule;
+	uint32_t folder; /* index in the account's folders */
+	uint32_t uid;
+	uint32_t file_folder;
+	const char *base;           /* base name of the file; NULL: none */
+	struct local_facts *file;   /* of a file without a record; NULL: as in the record */
+	struct remote_facts *facts; /* of the arrival; NULL if they were not needed */
+	struct flags local, remote; /* as they were seen */
+	struct flag_change flags;
+	size_t lost;
+	bool copy;
+	bool held;
+	bool done;
+	bool skipped; /* its object was not as planned */
+};
+
+struct sync_folder {
+	struct folder_record record; /* strings in the account's arena; id 0 until it is made */
+	struct folder_plan plan;
+	const char *wire_now; /* where it is until the plan's rename was carried out */
+	const char *path_now;
+	struct imap_status status; /* of this run's snapshot */
+	struct stamp stamps[STAMP_COUNT];
+	struct snapshot snapshot;
+	bool loaded;       /* the snapshot holds its records and both views */
+	bool named;        /* on the command line, or nothing was */
+	bool adopt;        /* never completed: what is on both sides is paired by header */
+	bool repair;       /* likewise, and nothing is deleted in this run */
+	bool void_uids;    /* the UIDs of its records mean nothing any more */
+	bool plan_told;    /* its creation, rename or removal was carried out */
+	bool local_looked; /* in this run: its stamps are of this run */
+	bool remote_looked;
+	bool incomplete; /* something was left undone: its stamps and MODSEQ are not committed */
+	bool failed;     /* no more of it in this run */
+	bool letters_changed;
+	uint32_t letters_seen; /* bits of a..z that file names have */
+	uint32_t permanent;    /* system flags that the server keeps */
+	bool permanent_keywords;
+	bool read_only;
+	uint32_t paired; /* messages both sides had when the run began */
+	struct maildir_folder *dir;
+	struct action *actions;
+	size_t n_actions;
+	size_t room_actions;
+};
+
+struct account;
+
+struct worker {
+	struct account *account;
+	struct imap_conn *conn; /* NULL until it is needed */
+	struct state_batch *batch;
+};
+
+struct account {
+	const struct account_config *config;
+	const char *password;
+	const struct sync_options *options;
+	const struct sync_report *report;
+	struct sync_summary *summary;
+	struct arena *arena;
+	struct keyword_pool *keywords;
+	struct state *state;
+	struct state_meta meta;
+	struct maildir *maildir;
+	int lock_fd;
+	int sentinel_fd;
+	bool repair;       /* of the whole account: nothing is deleted in this run */
+	bool fresh;        /* the base is empty */
+	bool full;         /* no shortcut in this run */
+	bool committed;    /* something was: the epoch is raised */
+	bool stop_uploads; /* over quota */
+	struct sync_folder *folders;
+	size_t n_folders;
+	uint32_t trash; /* index of the folder removals go to, or NO_FOLDER */
+	struct attempt *attempts;
+	size_t n_attempts;
+	struct world world;
+	struct worker *workers;
+	unsigned n_workers;
+	pthread_mutex_t mutex; /* report, summary, arena */
+	struct stream_traffic traffic;
+	uint64_t done, total, bytes; /* of the phase, for progress */
+};
+
+/* ---- open.c ---- */
+int account_open(struct account *account, struct error *err);
+void account_close(struct account *account);
+/* The fresh uuid and sentinel of a new account, and the epoch of one that commits; before any effect. */
+int account_begin_writing(struct account *account, struct error *err);
+int account_raise_epoch(struct account *account, struct error *err);
+
+/* ---- workers.c ---- */
+typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct error *err);
+/* Calls fn for every folder for which wants says so, on up to `connections` connections. An error that
+ * concerns one folder is reported and leaves that folder incomplete; any other ends the run. */
+typedef bool folder_wants_fn(const struct account *account, const struct sync_folder *folder);
+int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err);
+int worker_connect(struct worker *worker, struct error *err);
+void workers_close(struct account *account);
+/* True for an error that one folder or message has, so that others may go on. */
+bool error_is_local_to_folder(const struct error *err);
+bool sync_is_stopping(void);
+
+/* ---- tree.c ---- */
+/* What the folder rules want to know of both sides; in the account's arena. */
+struct remote_mailbox *tree_mailboxes(struct account *account, const struct imap_mailbox *found,
+				      size_t n);
+struct local_place *tree_places(struct account *account, const struct local_folder *found,
+				size_t n);
+int tree_look(struct account *account, struct error *err);
+int tree_make(struct account *account, struct error *err);
+int tree_remove(struct account *account, struct error *err);
+bool folder_is_exempt(const struct account *account, const struct sync_folder *folder);
+
+/* ---- look.c ---- */
+int look_all(struct account *account, struct error *err);
+int folder_open_dir(struct account *account, struct sync_folder *folder, struct error *err);
+void folder_close_dir(struct sync_folder *folder);
+
+/* ---- letters.c ---- */
+struct flags letters_to_flags(struct account *account, const struct sync_folder *folder,
+			      const char *letters);
+/* What a file name in this folder can say of these flags. */
+struct flags flags_representable(struct account *account, const struct sync_folder *folder,
+				 struct flags flags);
+/* Letters of flags; new keywords get one where there is room, recorded and written first. */
+int flags_to_file_letters(struct worker *worker, struct sync_folder *folder, struct flags flags,
+			  char out[64], struct error *err);
+int letters_reconcile(struct account *account, struct sync_folder *folder, struct error *err);
+int letters_save(struct worker *worker, struct sync_folder *folder, struct error *err);
+
+/* ---- facts.c: what the match wants to know ---- */
+int facts_of_files(struct account *account, struct error *err);
+int facts_of_arrivals(struct account *account, struct error *err);
+int headers_of_arrivals(struct account *account, struct error *err);
+int bodies_of_arrivals(struct account *account, struct error *err);
+
+/* ---- recover.c ---- */
+int recover(struct account *account, struct error *err);
+
+/* ---- rekey.c ---- */
+/* Folders whose UIDs are void get the records of what was matched, all in one transaction. */
+int rekey_all(struct account *account, struct error *err);
+
+/* ---- planner.c ---- */
+int match_all(struct account *account, struct error *err);
+int plan_all(struct account *account, struct error *err);
+struct action *add_action(struct sync_folder *folder, struct action action);
+
+/* ---- executors: each a pass over the actions ---- */
+int download_all(struct account *account, struct error *err);
+int pair_all(struct account *account, struct error *err);
+int move_local_all(struct account *account, struct error *err);
+int move_remote_all(struct account *account, struct error *err);
+int upload_all(struct account *account, struct error *err);
+int flag_all(struct account *account, struct error *err);
+int forget_all(struct account *account, struct error *err);
+int remove_all(struct account *account, struct error *err);
+int finish_all(struct account *account, struct error *err);
+
+/* ---- tell.c ---- */
+void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,
+		 uint32_t uid, const char *file, const struct sync_folder *to);
+void tell_problem(struct account *account, enum problem_kind kind, const struct sync_folder *folder,
+		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void tell_error(struct account *account, const struct sync_folder *folder, const struct error *err);
+void tell_progress(struct account *account, enum sync_phase phase, const struct sync_folder *folder,
+		   uint64_t done, uint64_t bytes);
+void tell_plan(struct account *account); /* of a dry run */
+
+/* Forgets the record of a lost message, unless rekey_all did. */
+void forget_lost(struct account *account, struct state_batch *batch, size_t lost);
+
+static inline struct sync_folder *folder_at(struct account *account, uint32_t index)
+{
+	return &account->folders[index];
+}
+
+static inline uint32_t folder_number(const struct account *account,
+				     const struct sync_folder *folder)
+{
+	return (uint32_t)(folder - account->folders);
+}
+
+#endif

@@ -1,0 +1,142 @@
+/* The end of a run: what a folder looked like in this run's snapshot becomes what it is compared with in
+ * the next, if every planned action on it was done or has become a state of a record. */
+#include "sync/account.h"
+
+#include <string.h>
+#include <time.h>
+
+struct counts {
+	const struct account *account;
+	struct folder_record *record;
+};
+
+static int count(void *ctx, const struct record *record)
+{
+	struct counts *counts = ctx;
+	struct folder_record *folder = counts->record;
+
+	switch (record->state) {
+	case RECORD_PAIRED:
+		folder->messages++;
+		folder->unread += (record->local.system & FLAG_SEEN) == 0;
+		folder->pending +=
+			counts->account->config->expunge &&
+			(record->local.system & record->remote.system & FLAG_DELETED) != 0;
+		break;
+	case RECORD_ARRIVING: folder->pending++; break;
+	case RECORD_SKIPPED: folder->skipped++; break;
+	case RECORD_UNFETCHED:
+		folder->parked++;
+		folder->pending++;
+		break;
+	case RECORD_HELD_LOCAL:
+	case RECORD_HELD_REMOTE:
+		folder->held++;
+		folder->pending++;
+		break;
+	case RECORD_KEPT: folder->messages++; break;
+	}
+	return 0;
+}
+
+static int recount(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	struct counts counts = {.account = account, .record = &folder->record};
+	struct attempt *attempts;
+	struct arena *arena = arena_new();
+	size_t n;
+	int result;
+
+	folder->record.messages = folder->record.unread = folder->record.held = 0;
+	folder->record.parked = folder->record.skipped = folder->record.pending = 0;
+	result = state_each_record(account->state, folder->record.id, count, &counts, err);
+	if (result == 0)
+		result = state_get_attempts(account->state, arena, &attempts, &n, err);
+	for (size_t i = 0; result == 0 && i < n; i++)
+		folder->record.parked += attempts[i].folder == folder->record.id &&
+					 attempts[i].state != ATTEMPT_OPEN;
+	arena_free(&arena);
+	return result;
+}
+
+static void keep_look(struct sync_folder *folder)
+{
+	struct folder_record *record = &folder->record;
+
+	if (folder->remote_looked) {
+		record->uidvalidity = folder->status.uidvalidity;
+		record->uidnext = folder->status.uidnext;
+		record->exists = folder->status.exists;
+		record->highestmodseq = folder->status.highestmodseq;
+	}
+	if (folder->local_looked)
+		memcpy(record->stamps, folder->stamps, sizeof(record->stamps));
+	record->permanent = folder->permanent;
+	record->permanent_keywords = folder->permanent_keywords;
+	record->read_only = folder->read_only;
+	record->last_sync = (int64_t)time(NULL);
+}
+
+static bool was_skipped(const struct sync_folder *folder)
+{
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		if (folder->actions[i].skipped)
+			return true;
+	}
+	return false;
+}
+
+/* A folder that was just made has a directory whose identity proves a later rename. */
+static int note_new_directory(struct account *account, struct sync_folder *folder,
+			      struct error *err)
+{
+	struct stamp stamps[STAMP_COUNT];
+
+	if (folder->local_looked)
+		return 0;
+	if (maildir_stamps(account->maildir, folder->plan.path, stamps, err) != 0)
+		return -1;
+	folder->record.stamps[STAMP_DIR] = stamps[STAMP_DIR];
+	return 0;
+}
+
+static bool is_of_interest(const struct sync_folder *folder)
+{
+	return folder->record.id != 0 && folder->named && folder->plan.verb != FOLDER_IGNORE &&
+	       folder->plan.verb != FOLDER_FORGET;
+}
+
+static int finish(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	struct state_batch *batch = account->workers[0].batch;
+	bool complete = !folder->incomplete && !folder->failed && !was_skipped(folder) &&
+			folder->plan.verb != FOLDER_BAD;
+
+	if (folder->loaded && recount(account, folder, err) != 0)
+		return -1;
+	if (!folder->loaded && folder->plan.verb != FOLDER_BAD) {
+		folder->record.last_sync = (int64_t)time(NULL);
+	} else if (complete) {
+		keep_look(folder);
+		if (note_new_directory(account, folder, err) != 0)
+			return -1;
+	}
+	state_put_folder(batch, &folder->record);
+	return 0;
+}
+
+int finish_all(struct account *account, struct error *err)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+
+		if (folder->failed && folder->plan.verb != FOLDER_BAD && !folder->loaded)
+			continue;
+		if (is_of_interest(folder) && !(folder->failed && !folder->incomplete) &&
+		    finish(account, folder, err) != 0)
+			return -1;
+		account->summary->folders += is_of_interest(folder);
+		account->summary->messages += is_of_interest(folder) ? folder->record.messages : 0;
+	}
+	return state_commit(account->workers[0].batch, account->keywords, err);
+}

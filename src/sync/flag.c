@@ -1,0 +1,309 @@
+/* Flags: deltas on both sides, then the record says what each side has now: here what the file name says,
+ * there what the server answered, not what was asked for. So a flag that a server drops does not flap. */
+#include "sync/account.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct flag_job {
+	struct action *action;
+	struct flags local;
+	struct flags remote;
+	bool answered; /* the server said what it has now */
+	bool failed;
+};
+
+struct flagging {
+	struct worker *worker;
+	struct account *account;
+	struct sync_folder *folder;
+	uint32_t number;
+	struct flag_job *jobs; /* ascending UIDs */
+	size_t n;
+};
+
+/* ---- which ---- */
+
+static bool leaves_flags(const struct action *action)
+{
+	switch (action->verb) {
+	case VERB_FLAGS: return !action->done;
+	case VERB_PAIR:
+	case VERB_MOVE_LOCAL:
+	case VERB_MOVE_BACK: return action->done && !flag_change_empty(&action->flags);
+	case VERB_MOVE_REMOTE:
+		return action->done && action->base != NULL && !flag_change_empty(&action->flags);
+	case VERB_NOTHING:
+	case VERB_DOWNLOAD:
+	case VERB_UPLOAD:
+	case VERB_REPLACE:
+	case VERB_SPLIT:
+	case VERB_DELETE_LOCAL:
+	case VERB_DELETE_REMOTE:
+	case VERB_EXPUNGE:
+	case VERB_KEEP:
+	case VERB_FORGET:
+	case VERB_REPORT: break;
+	}
+	return false;
+}
+
+static int compare_jobs(const void *a, const void *b)
+{
+	const struct flag_job *x = a, *y = b;
+
+	return x->action->uid < y->action->uid ? -1 : x->action->uid > y->action->uid;
+}
+
+/* Moves end in another folder than they were listed in: every list is looked through. */
+static void collect(struct flagging *f)
+{
+	size_t room = 0;
+
+	for (size_t i = 0; i < f->account->n_folders; i++) {
+		struct sync_folder *folder = &f->account->folders[i];
+
+		for (size_t j = 0; j < folder->n_actions; j++) {
+			struct action *action = &folder->actions[j];
+
+			if (action->folder != f->number || !leaves_flags(action))
+				continue;
+			f->jobs = grow(f->jobs, f->n, &room, sizeof(*f->jobs));
+			f->jobs[f->n++] = (struct flag_job){
+				.action = action,
+				.local = action->local,
+				.remote = action->remote,
+			};
+		}
+	}
+	if (f->n != 0)
+		qsort(f->jobs, f->n, sizeof(*f->jobs), compare_jobs);
+}
+
+static struct flag_job *find_job(struct flagging *f, uint32_t uid)
+{
+	size_t low = 0, high = f->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (f->jobs[middle].action->uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < f->n && f->jobs[low].action->uid == uid ? &f->jobs[low] : NULL;
+}
+
+/* ---- the server ---- */
+
+static void answered(void *ctx, uint32_t uid, struct flags flags)
+{
+	struct flag_job *job = find_job(ctx, uid);
+
+	if (job == NULL)
+		return;
+	job->remote = flags;
+	job->answered = true;
+}
+
+struct requests {
+	struct imap_store_request *list;
+	size_t n;
+	size_t room;
+};
+
+static struct flags asked(const struct flag_job *job, bool add)
+{
+	return add ? job->action->flags.remote_add : job->action->flags.remote_remove;
+}
+
+/* One request for all messages that get the same change. */
+static void build(struct flagging *f, bool add, struct requests *requests)
+{
+	bool *taken = xcalloc(f->n, sizeof(*taken));
+
+	for (size_t i = 0; i < f->n; i++) {
+		struct flags flags = asked(&f->jobs[i], add);
+		uint32_t *uids;
+		size_t n = 0;
+
+		if (taken[i] || flags_empty(flags))
+			continue;
+		uids = xmalloc((f->n - i) * sizeof(*uids));
+		for (size_t j = i; j < f->n; j++) {
+			if (!taken[j] && flags_equal(asked(&f->jobs[j], add), flags)) {
+				uids[n++] = f->jobs[j].action->uid;
+				taken[j] = true;
+			}
+		}
+		requests->list =
+			grow(requests->list, requests->n, &requests->room, sizeof(*requests->list));
+		requests->list[requests->n++] = (struct imap_store_request){
+			.uids = uids,
+			.n = n,
+			.add = add,
+			.flags = flags,
+		};
+	}
+	free(taken);
+}
+
+static void settle_requests(struct flagging *f, const struct requests *requests)
+{
+	for (size_t i = 0; i < requests->n; i++) {
+		const struct imap_store_request *request = &requests->list[i];
+
+		if (!request->refused)
+			continue;
+		f->folder->incomplete = true;
+		tell_problem(f->account, PROBLEM_REFUSED, f->folder,
+			     "the server refused to change flags of %zu message%s: %s", request->n,
+			     request->n == 1 ? "" : "s", request->text);
+		for (size_t j = 0; j < request->n; j++)
+			find_job(f, request->uids[j])->failed = true;
+	}
+}
+
+static int store(struct flagging *f, struct error *err)
+{
+	struct requests requests = {0};
+	struct imap_selected selected;
+	int result = 0;
+
+	build(f, true, &requests);
+	build(f, false, &requests);
+	if (requests.n != 0) {
+		result = imap_select(f->worker->conn, f->folder->wire_now, false, &selected, err);
+		if (result == 0)
+			result = imap_store_many(f->worker->conn, requests.list, requests.n,
+						 answered, f, err);
+		if (result == 0)
+			settle_requests(f, &requests);
+	}
+	for (size_t i = 0; i < requests.n; i++)
+		free((void *)(uintptr_t)requests.list[i].uids);
+	free(requests.list);
+	return result;
+}
+
+/* ---- the files ---- */
+
+static int change_file(struct flagging *f, struct flag_job *job, struct error *err)
+{
+	const struct flag_change *change = &job->action->flags;
+	char add[64], remove[64];
+
+	if (flags_empty(change->local_add) && flags_empty(change->local_remove))
+		return 0;
+	if (flags_to_file_letters(f->worker, f->folder, change->local_add, add, err) != 0 ||
+	    flags_to_file_letters(f->worker, f->folder, change->local_remove, remove, err) != 0)
+		return -1;
+	if (maildir_change_letters(f->folder->dir, job->action->base, add, remove, NULL, err) !=
+	    0) {
+		if (!error_is_local_to_folder(err) && err->kind != ERROR_LOCAL)
+			return -1;
+		if (err->kind == ERROR_LOCAL)
+			tell_error(f->account, f->folder, err);
+		job->failed = true;
+		f->folder->incomplete = true;
+		return 0;
+	}
+	job->local = flags_minus(f->account->keywords,
+				 flags_union(f->account->keywords, job->local, change->local_add),
+				 change->local_remove);
+	job->local = flags_representable(f->account, f->folder, job->local);
+	tell_change(f->account, CHANGE_FLAGS_LOCAL, f->folder, job->action->uid, job->action->base,
+		    NULL);
+	return 0;
+}
+
+/* ---- the record ---- */
+
+static int book(struct flagging *f, struct flag_job *job, struct arena *arena, struct error *err)
+{
+	const struct flag_change *change = &job->action->flags;
+	bool asked_remote = !flags_empty(change->remote_add) || !flags_empty(change->remote_remove);
+	struct record record;
+	const struct message *message = NULL;
+	int found;
+
+	job->action->done = true;
+	if (job->failed)
+		return 0;
+	found = state_get_record(f->account->state, arena, f->folder->record.id, job->action->uid,
+				 &record, err);
+	if (found <= 0)
+		return found;
+	if (asked_remote && job->answered)
+		tell_change(f->account, CHANGE_FLAGS_REMOTE, f->folder, job->action->uid,
+			    job->action->base, NULL);
+	record.local = job->local;
+	record.remote = job->remote;
+	record.state = RECORD_PAIRED;
+	if (f->folder->loaded && job->action->verb == VERB_FLAGS)
+		message = snapshot_find(&f->folder->snapshot, job->action->uid);
+	if (message != NULL && message->touched) {
+		record.base = message->base;
+		record.inode = message->inode;
+	}
+	state_put_record(f->worker->batch, f->folder->record.id, &record);
+	f->account->committed = true;
+	return 0;
+}
+
+static int change_flags(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct flagging f = {
+		.worker = worker,
+		.account = worker->account,
+		.folder = folder,
+		.number = folder_number(worker->account, folder),
+	};
+	struct arena *arena = arena_new();
+	int result;
+
+	collect(&f);
+	result = store(&f, err);
+	if (result == 0)
+		result = folder_open_dir(f.account, folder, err);
+	for (size_t i = 0; result == 0 && i < f.n; i++)
+		result = change_file(&f, &f.jobs[i], err);
+	if (result == 0)
+		result = maildir_folder_sync(folder->dir, err);
+	for (size_t i = 0; result == 0 && i < f.n; i++)
+		result = book(&f, &f.jobs[i], arena, err);
+	if (result == 0)
+		result = state_commit(worker->batch, f.account->keywords, err);
+	free(f.jobs);
+	arena_free(&arena);
+	return result;
+}
+
+static bool wants_flags(const struct account *account, const struct sync_folder *folder)
+{
+	uint32_t number = folder_number(account, folder);
+
+	if (folder->plan.verb == FOLDER_BAD)
+		return false;
+	for (size_t i = 0; i < account->n_folders; i++) {
+		for (size_t j = 0; j < account->folders[i].n_actions; j++) {
+			if (account->folders[i].actions[j].folder == number &&
+			    leaves_flags(&account->folders[i].actions[j]))
+				return true;
+		}
+	}
+	return folder->letters_changed && folder->loaded;
+}
+
+static int flags_and_letters(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	if (folder->letters_changed && letters_save(worker, folder, err) != 0)
+		return -1;
+	return change_flags(worker, folder, err);
+}
+
+int flag_all(struct account *account, struct error *err)
+{
+	return workers_each(account, wants_flags, flags_and_letters, err);
+}

@@ -1,0 +1,175 @@
+/* Keywords as lower-case letters in file names, with the file dovecot-keywords that says which (a..z are
+ * its lines 0..25). The base's map is the authority. Where the file says otherwise: a letter that records
+ * of this folder use keeps its meaning and the file is written anew, so a deleted, torn or reordered file
+ * takes no keyword away on the server; a letter that nobody uses is taken over from the file, for Dovecot
+ * may serve the same Maildir. */
+#include "sync/account.h"
+
+#include <string.h>
+
+struct flags letters_to_flags(struct account *account, const struct sync_folder *folder,
+			      const char *letters)
+{
+	struct flags flags = {0};
+
+	for (; *letters != '\0'; letters++) {
+		if (*letters >= 'a' && *letters <= 'z') {
+			uint32_t id = folder->record.letters[*letters - 'a'];
+
+			if (id != 0)
+				flags.keywords =
+					keywords_add(account->keywords, flags.keywords, id) &
+					0xffffff;
+		} else {
+			flags.system |= flags_from_letter(*letters) & FLAGS_ALL;
+		}
+	}
+	return flags;
+}
+
+static int letter_of(const struct sync_folder *folder, uint32_t id)
+{
+	for (int i = 0; i < LETTER_COUNT; i++) {
+		if (folder->record.letters[i] == id)
+			return i;
+	}
+	return -1;
+}
+
+struct flags flags_representable(struct account *account, const struct sync_folder *folder,
+				 struct flags flags)
+{
+	struct flags out = {.system = flags.system};
+	uint32_t ids[256];
+	size_t n = keywords_ids(account->keywords, flags.keywords, ids, ARRAY_SIZE(ids));
+
+	for (size_t i = 0; i < n && i < ARRAY_SIZE(ids); i++) {
+		if (letter_of(folder, ids[i]) >= 0)
+			out.keywords =
+				keywords_add(account->keywords, out.keywords, ids[i]) & 0xffffff;
+	}
+	return out;
+}
+
+/* A letter without a meaning that no file name has. */
+static int free_letter(const struct sync_folder *folder)
+{
+	for (int i = 0; i < LETTER_COUNT; i++) {
+		if (folder->record.letters[i] == 0 && (folder->letters_seen & 1U << i) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* A name that fits on a line of the file. */
+static bool name_is_writable(const char *name)
+{
+	if (*name == '\0')
+		return false;
+	for (; *name != '\0'; name++) {
+		if ((unsigned char)*name <= ' ' || *name == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static bool give_letters(struct account *account, struct sync_folder *folder, struct flags flags)
+{
+	uint32_t ids[256];
+	size_t n = keywords_ids(account->keywords, flags.keywords, ids, ARRAY_SIZE(ids));
+	bool given = false;
+
+	for (size_t i = 0; i < n && i < ARRAY_SIZE(ids); i++) {
+		int letter = letter_of(folder, ids[i]) < 0 ? free_letter(folder) : -1;
+
+		if (letter < 0 || !name_is_writable(keyword_name(account->keywords, ids[i])))
+			continue;
+		folder->record.letters[letter] = ids[i];
+		given = true;
+	}
+	return given;
+}
+
+/* The map is durable in the base first, then in the file, and only then a file name uses it. */
+int letters_save(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct account *account = worker->account;
+	struct keywords_file file = {0};
+	int result;
+
+	state_put_folder(worker->batch, &folder->record);
+	if (state_commit(worker->batch, account->keywords, err) != 0)
+		return -1;
+	for (int i = 0; i < LETTER_COUNT; i++) {
+		if (folder->record.letters[i] != 0)
+			file.names[i] =
+				xstrdup(keyword_name(account->keywords, folder->record.letters[i]));
+	}
+	result = folder_open_dir(account, folder, err);
+	if (result == 0)
+		result = keywords_file_write(folder->dir, &file, err);
+	keywords_file_release(&file);
+	if (result == 0)
+		folder->letters_changed = false;
+	return result;
+}
+
+int flags_to_file_letters(struct worker *worker, struct sync_folder *folder, struct flags flags,
+			  char out[64], struct error *err)
+{
+	struct account *account = worker->account;
+	uint32_t ids[256], seen = 0;
+	size_t n, len;
+
+	if (flags.keywords != KEYWORDS_NONE && give_letters(account, folder, flags) &&
+	    letters_save(worker, folder, err) != 0)
+		return -1;
+	flags_to_letters(flags.system, out);
+	len = strlen(out);
+	n = keywords_ids(account->keywords, flags.keywords, ids, ARRAY_SIZE(ids));
+	for (size_t i = 0; i < n && i < ARRAY_SIZE(ids); i++) {
+		int letter = letter_of(folder, ids[i]);
+
+		if (letter >= 0)
+			seen |= 1U << letter;
+	}
+	for (int i = 0; i < LETTER_COUNT; i++) {
+		if ((seen & 1U << i) != 0)
+			out[len++] = (char)('a' + i);
+	}
+	out[len] = '\0';
+	return 0;
+}
+
+static bool letter_is_used(struct account *account, const struct sync_folder *folder, uint32_t id)
+{
+	for (size_t i = 0; i < folder->snapshot.n; i++) {
+		if (keywords_has(account->keywords,
+				 folder->snapshot.messages[i].base_local.keywords, id))
+			return true;
+	}
+	return false;
+}
+
+int letters_reconcile(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	struct keywords_file file = {0};
+
+	if (keywords_file_read(folder->dir, &file, err) != 0)
+		return -1;
+	for (int i = 0; i < LETTER_COUNT; i++) {
+		uint32_t mine = folder->record.letters[i], theirs = 0;
+
+		if (file.names[i] != NULL)
+			theirs =
+				keyword_id(account->keywords, file.names[i], strlen(file.names[i]));
+		if (mine == theirs)
+			continue;
+		if (mine == 0 || (theirs != 0 && !letter_is_used(account, folder, mine)))
+			folder->record.letters[i] = theirs;
+		else
+			folder->letters_changed = true;
+	}
+	keywords_file_release(&file);
+	return 0;
+}

@@ -1,0 +1,493 @@
+/* Looking: which folders changed on either side, and what their messages are like there. A folder that is
+ * as the base remembers it on both sides is not even loaded, so the cost of a run follows the changes.
+ *
+ * Remote: the mailbox is unchanged if UIDVALIDITY, UIDNEXT, the count and HIGHESTMODSEQ all are (a server
+ * without MODSEQ is always asked). Local: the directory is unchanged if its stamps are and none of them is
+ * racy. Records that are not simply paired are looked at in every run. */
+#include "sync/account.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+int folder_open_dir(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	if (folder->dir != NULL)
+		return 0;
+	return maildir_folder_open(&folder->dir, account->maildir, folder->path_now, err);
+}
+
+void folder_close_dir(struct sync_folder *folder)
+{
+	if (folder->dir != NULL)
+		maildir_folder_close(&folder->dir);
+}
+
+/* ---- is there anything to look at? ---- */
+
+static bool has_remote(const struct sync_folder *folder)
+{
+	return folder->plan.mailbox != NO_INDEX;
+}
+
+static bool has_local(const struct sync_folder *folder)
+{
+	return folder->plan.place != NO_INDEX && folder->plan.verb != FOLDER_CREATE_LOCAL;
+}
+
+static bool has_open_attempts(const struct account *account, const struct sync_folder *folder)
+{
+	for (size_t i = 0; i < account->n_attempts; i++) {
+		if (account->attempts[i].folder == folder->record.id &&
+		    account->attempts[i].state == ATTEMPT_OPEN)
+			return true;
+	}
+	return false;
+}
+
+static bool must_look(const struct account *account, const struct sync_folder *folder)
+{
+	return account->full || folder->adopt || folder->repair || folder->record.pending != 0 ||
+	       has_open_attempts(account, folder) || folder->plan.verb != FOLDER_SYNC;
+}
+
+static bool remote_is_same(const struct account *account, const struct sync_folder *folder)
+{
+	const struct imap_status *status = &folder->status;
+	const struct folder_record *record = &folder->record;
+
+	if (!has_remote(folder) || must_look(account, folder) || !status->known)
+		return false;
+	return status->uidvalidity == record->uidvalidity && status->uidnext == record->uidnext &&
+	       status->exists == record->exists && status->highestmodseq != 0 &&
+	       status->highestmodseq == record->highestmodseq;
+}
+
+static int local_is_same(struct account *account, struct sync_folder *folder, bool *same,
+			 struct error *err)
+{
+	*same = false;
+	if (!has_local(folder))
+		return 0;
+	if (maildir_stamps(account->maildir, folder->path_now, folder->stamps, err) != 0)
+		return -1;
+	if (must_look(account, folder) || !maildir_is_local(account->maildir))
+		return 0;
+	for (int i = STAMP_CUR; i < STAMP_COUNT; i++) {
+		const struct stamp *stamp = &folder->record.stamps[i];
+		bool none = stamp->inode == 0 && folder->stamps[i].inode == 0;
+
+		if (!stamp_equal(stamp, &folder->stamps[i]) && !(i == STAMP_KEYWORDS && none))
+			return 0;
+	}
+	*same = true;
+	return 0;
+}
+
+/* ---- loading ---- */
+
+static int add_record(void *ctx, const struct record *record)
+{
+	snapshot_add_record(ctx, record);
+	return 0;
+}
+
+static int load(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	if (folder->snapshot.arena != NULL)
+		snapshot_release(&folder->snapshot);
+	snapshot_init(&folder->snapshot);
+	if (folder->record.id == 0)
+		return 0;
+	return state_each_record(account->state, folder->record.id, add_record, &folder->snapshot,
+				 err);
+}
+
+static uint32_t count_paired(const struct sync_folder *folder)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < folder->snapshot.n; i++) {
+		uint8_t state = folder->snapshot.messages[i].state;
+
+		n += state == RECORD_PAIRED || state == RECORD_HELD_LOCAL ||
+		     state == RECORD_HELD_REMOTE;
+	}
+	return n;
+}
+
+/* ---- the local side ---- */
+
+struct scan {
+	struct account *account;
+	struct sync_folder *folder;
+};
+
+static void scan_begin(void *ctx)
+{
+	struct scan *scan = ctx;
+
+	snapshot_local_begin(&scan->folder->snapshot);
+	scan->folder->letters_seen = 0;
+}
+
+static void scan_file(void *ctx, const struct local_file *file)
+{
+	struct scan *scan = ctx;
+
+	for (const char *p = file->letters; *p != '\0'; p++) {
+		if (*p >= 'a' && *p <= 'z')
+			scan->folder->letters_seen |= 1U << (*p - 'a');
+	}
+	snapshot_local_file(&scan->folder->snapshot, file->base,
+			    letters_to_flags(scan->account, scan->folder, file->letters),
+			    file->inode);
+}
+
+static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
+{
+	struct scan *scan = ctx;
+
+	switch (problem) {
+	case SCAN_NOT_A_FILE:
+		log_verbose("%s: %s is not a regular file and left out", scan->folder->plan.name,
+			    name);
+		break;
+	case SCAN_FOREIGN_INFO:
+		log_verbose("%s: %s has flags of an unknown kind, which are not synced",
+			    scan->folder->plan.name, name);
+		break;
+	case SCAN_DUPLICATE_BASE:
+		tell_problem(scan->account, PROBLEM_NAME, scan->folder,
+			     "two files have the name %s; rename one of them", name);
+		break;
+	case SCAN_BAD_NAME:
+		tell_problem(scan->account, PROBLEM_NAME, scan->folder,
+			     "the file name %s cannot be a message's; rename it", name);
+		break;
+	}
+}
+
+static struct local_facts *keep_facts(struct snapshot *snapshot, const struct file_facts *facts)
+{
+	struct local_facts *kept = arena_alloc(snapshot->arena, sizeof(*kept));
+
+	*kept = (struct local_facts){
+		.content = facts->fingerprint.content,
+		.header = facts->fingerprint.header,
+		.size = facts->fingerprint.size,
+		.wire_size = facts->fingerprint.wire_size,
+		.mtime = facts->mtime,
+		.inode = facts->inode,
+	};
+	return kept;
+}
+
+/* A known name with another inode: restored from a backup if the contents are equal, edited if not. */
+static int check_suspect(struct account *account, struct sync_folder *folder,
+			 const struct suspect *suspect, struct error *err)
+{
+	struct snapshot *snapshot = &folder->snapshot;
+	struct message *message = &snapshot->messages[suspect->message];
+	struct file_facts facts;
+	struct record record;
+
+	if (maildir_examine(folder->dir, message->base, &facts, err) != 0) {
+		if (err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CHANGED) {
+			message->local_presence = PRESENCE_UNKNOWN;
+			folder->incomplete = true;
+			return 0;
+		}
+		tell_problem(account, PROBLEM_UNREADABLE, folder, "%s", err->text);
+		message->local_presence = PRESENCE_UNKNOWN;
+		folder->incomplete = true;
+		return 0;
+	}
+	if (state_get_record(account->state, snapshot->arena, folder->record.id, message->uid,
+			     &record, err) < 0)
+		return -1;
+	message->inode = facts.inode;
+	message->touched = true;
+	if (hash_equal(&record.content, &facts.fingerprint.content))
+		return 0;
+	message->local_presence = PRESENCE_REPLACED;
+	snapshot->files = grow(snapshot->files, snapshot->n_files, &snapshot->room_files,
+			       sizeof(*snapshot->files));
+	snapshot->files[snapshot->n_files++] = (struct local_message){
+		.base = message->base,
+		.inode = facts.inode,
+		.flags = message->local,
+		.facts = keep_facts(snapshot, &facts),
+		.replaces = suspect->message,
+	};
+	return 0;
+}
+
+static int scan_local(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	struct scan scan = {.account = account, .folder = folder};
+	struct scan_sink sink = {&scan, scan_begin, scan_file, scan_problem};
+	bool proved;
+
+	if (folder_open_dir(account, folder, err) != 0)
+		return -1;
+	if (letters_reconcile(account, folder, err) != 0)
+		return -1;
+	proved = maildir_scan(folder->dir, &sink, folder->stamps, err) == 0;
+	if (!proved && err->kind != ERROR_CHANGED)
+		return -1;
+	snapshot_local_end(&folder->snapshot, proved);
+	folder->incomplete |= !proved;
+	folder->local_looked = true;
+	for (size_t i = 0; i < folder->snapshot.n_suspects; i++) {
+		if (check_suspect(account, folder, &folder->snapshot.suspects[i], err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int look_local(struct account *account, struct sync_folder *folder, bool same,
+		      struct error *err)
+{
+	if (has_local(folder) && same)
+		snapshot_local_same(&folder->snapshot);
+	else if (has_local(folder))
+		return scan_local(account, folder, err);
+	else
+		snapshot_local_gone(&folder->snapshot);
+	return 0;
+}
+
+/* ---- the remote side ---- */
+
+static void view_message(void *ctx, uint32_t uid, struct flags flags)
+{
+	snapshot_remote_message(ctx, uid, flags);
+}
+
+static void view_vanished(void *ctx, uint32_t first, uint32_t last)
+{
+	snapshot_remote_vanished(ctx, first, last);
+}
+
+static void note_selected(struct sync_folder *folder, const struct imap_selected *selected)
+{
+	uint32_t uidnext = folder->status.uidnext;
+
+	folder->status = selected->status;
+	if (folder->status.uidnext == 0)
+		folder->status.uidnext = uidnext;
+	folder->permanent = selected->permanent;
+	folder->permanent_keywords = selected->permanent_keywords;
+	folder->read_only = selected->read_only;
+}
+
+static void note_uidnext(struct sync_folder *folder)
+{
+	const struct snapshot *snapshot = &folder->snapshot;
+
+	for (size_t i = 0; i < snapshot->n_arrivals; i++) {
+		if (snapshot->arrivals[i].uid >= folder->status.uidnext)
+			folder->status.uidnext = snapshot->arrivals[i].uid + 1;
+	}
+}
+
+/* Calls for one view and books it. *good is false if the count does not agree. */
+static int view_once(struct worker *worker, struct sync_folder *folder, bool full, bool *good,
+		     struct error *err)
+{
+	struct account *account = worker->account;
+	struct snapshot *snapshot = &folder->snapshot;
+	struct imap_view_sink sink = {snapshot, view_message, view_vanished};
+	struct imap_view_request request = {
+		.uidvalidity = folder->record.uidvalidity,
+		.modseq = folder->record.highestmodseq,
+		.uidnext = folder->record.uidnext,
+		.full = full || folder->record.last_sync == 0,
+	};
+	struct imap_view view;
+	enum listing listing;
+
+	snapshot_remote_begin(snapshot);
+	if (imap_view(worker->conn, folder->wire_now, account->config->mode != MODE_TWO_WAY,
+		      &request, &sink, &view, err) != 0)
+		return -1;
+	note_selected(folder, &view.selected);
+	listing = view.kind == VIEW_FULL ? LISTING_FULL : LISTING_DELTA;
+	*good = snapshot_remote_end(snapshot, listing, view.complete, view.exists);
+	/* A server that reports everything gone at once is asked again in full. */
+	if (listing == LISTING_DELTA && snapshot->vanished * 4 > snapshot->n)
+		*good = false;
+	return 0;
+}
+
+/* The UIDs of the records are those of another mailbox, or of an earlier life of this one. */
+static bool uids_are_void(const struct sync_folder *folder)
+{
+	const struct folder_record *record = &folder->record;
+	const struct imap_status *status = &folder->status;
+
+	if (record->uidvalidity == 0)
+		return false;
+	return status->uidvalidity != record->uidvalidity ||
+	       (status->uidnext != 0 && status->uidnext < record->uidnext) ||
+	       (status->highestmodseq != 0 && status->highestmodseq < record->highestmodseq);
+}
+
+static int void_uids(struct worker *worker, struct sync_folder *folder, bool *good,
+		     struct error *err)
+{
+	log_verbose("%s: the server renumbered its messages: they are paired again",
+		    folder->plan.name);
+	folder->void_uids = true;
+	folder->snapshot.void_uids = true;
+	folder->repair = true;
+	return view_once(worker, folder, true, good, err);
+}
+
+struct anchors {
+	struct account *account;
+	struct sync_folder *folder;
+	bool differ;
+	struct error err;
+};
+
+static void check_anchor(void *ctx, const struct imap_facts *facts)
+{
+	struct anchors *anchors = ctx;
+	struct record record;
+
+	if (state_get_record(anchors->account->state, anchors->folder->snapshot.arena,
+			     anchors->folder->record.id, facts->uid, &record, &anchors->err) != 1)
+		return;
+	if (!hash_is_none(&record.id) && !hash_is_none(&facts->id))
+		anchors->differ |= !hash_equal(&record.id, &facts->id);
+	else if (record.size != 0 && facts->size != 0)
+		anchors->differ |= record.size != facts->size && record.date != facts->date;
+}
+
+/* UIDs may be renumbered under the same UIDVALIDITY. Before anything is derived from messages that seem
+ * gone, a few that seem to be there must still be the same ones. */
+static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool *hold,
+			struct error *err)
+{
+	struct snapshot *snapshot = &folder->snapshot;
+	struct anchors anchors = {.account = worker->account, .folder = folder};
+	uint32_t uids[4];
+	size_t n = 0, here = 0, gone = 0, step;
+
+	*hold = true;
+	for (size_t i = 0; i < snapshot->n; i++) {
+		const struct message *message = &snapshot->messages[i];
+
+		here += message->remote_presence == PRESENCE_HERE &&
+			message->state == RECORD_PAIRED;
+		gone += message->remote_presence == PRESENCE_ABSENT &&
+			state_is_remote(message->state);
+	}
+	if (gone == 0 || here == 0)
+		return 0;
+	step = here > ARRAY_SIZE(uids) ? here / ARRAY_SIZE(uids) : 1;
+	here = 0;
+	for (size_t i = 0; i < snapshot->n && n < ARRAY_SIZE(uids); i++) {
+		if (snapshot->messages[i].remote_presence == PRESENCE_HERE &&
+		    snapshot->messages[i].state == RECORD_PAIRED && here++ % step == 0)
+			uids[n++] = snapshot->messages[i].uid;
+	}
+	if (imap_fetch_facts(worker->conn, uids, n, check_anchor, &anchors, err) != 0)
+		return -1;
+	*hold = !anchors.differ;
+	return 0;
+}
+
+static int view(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	bool good, hold;
+
+	if (view_once(worker, folder, must_look(worker->account, folder), &good, err) != 0)
+		return -1;
+	if (uids_are_void(folder)) {
+		if (void_uids(worker, folder, &good, err) != 0)
+			return -1;
+	} else if (!good && view_once(worker, folder, true, &good, err) != 0) {
+		return -1;
+	}
+	/* Once more, in a second command, before a full mailbox is believed to be empty. */
+	if (!good ||
+	    (folder->status.exists == 0 && folder->snapshot.n != 0 && !folder->void_uids)) {
+		if (imap_unselect(worker->conn, err) != 0 ||
+		    view_once(worker, folder, true, &good, err) != 0)
+			return -1;
+	}
+	if (!good) {
+		snapshot_remote_unknown(&folder->snapshot);
+		folder->snapshot.n_arrivals = 0;
+		return error_set(err, ERROR_REFUSED,
+				 "the server's list of messages does not agree with its count; "
+				 "the folder is left alone in this run");
+	}
+	if (!folder->void_uids && anchors_hold(worker, folder, &hold, err) != 0)
+		return -1;
+	if (!folder->void_uids && !hold && void_uids(worker, folder, &good, err) != 0)
+		return -1;
+	note_uidnext(folder);
+	folder->remote_looked = true;
+	return 0;
+}
+
+static int look_remote(struct worker *worker, struct sync_folder *folder, bool same,
+		       struct error *err)
+{
+	if (!has_remote(folder)) {
+		snapshot_remote_gone(&folder->snapshot);
+	} else if (same) {
+		snapshot_remote_same(&folder->snapshot);
+	} else if (!folder->named) {
+		snapshot_remote_unknown(&folder->snapshot);
+	} else {
+		return view(worker, folder, err);
+	}
+	return 0;
+}
+
+/* ---- both ---- */
+
+static int look(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct account *account = worker->account;
+	bool remote_same = remote_is_same(account, folder), local_same;
+
+	if (local_is_same(account, folder, &local_same, err) != 0)
+		return -1;
+	folder->paired = folder->record.messages;
+	if (remote_same && local_same)
+		return 0;
+	if (load(account, folder, err) != 0)
+		return -1;
+	folder->paired = count_paired(folder);
+	if (look_local(account, folder, local_same, err) != 0)
+		return -1;
+	if (look_remote(worker, folder, remote_same, err) != 0)
+		return -1;
+	folder->loaded = true;
+	tell_progress(account, PHASE_LOOK, folder, 1, 0);
+	return 0;
+}
+
+static bool wants_look(const struct account *account, const struct sync_folder *folder)
+{
+	(void)account;
+	return folder->plan.verb != FOLDER_IGNORE && folder->plan.verb != FOLDER_BAD &&
+	       folder->plan.verb != FOLDER_FORGET;
+}
+
+int look_all(struct account *account, struct error *err)
+{
+	if (state_get_attempts(account->state, account->arena, &account->attempts,
+			       &account->n_attempts, err) != 0)
+		return -1;
+	account->done = 0;
+	account->total = account->n_folders;
+	return workers_each(account, wants_look, look, err);
+}

@@ -1,0 +1,242 @@
+/* Opening an account: the lock, the base, the root, and whether they belong together.
+ *
+ * The sentinel in the Maildir root and the base name each other by a uuid and count the same epoch. A
+ * root without it is perhaps an unmounted disk: stop before anything could be derived from it. An epoch
+ * that is off tells that one of the two came back from a backup: then both sides are paired again and
+ * nothing is deleted in that run. */
+#include "sync/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static void account_identity(const struct account_config *config, char *out, size_t size)
+{
+	snprintf(out, size, "%s@%s", config->user != NULL ? config->user : "",
+		 config->host != NULL ? config->host : "tunnel");
+}
+
+static int open_state(struct account *account, struct error *err)
+{
+	const char *dir = account->config->state;
+
+	account->lock_fd = state_lock(dir, account->options->wait, err);
+	if (account->lock_fd < 0)
+		return -1;
+	if (state_open(&account->state, dir, false, err) != 0) {
+		if (err->kind != ERROR_CORRUPT || account->options->dry_run)
+			return -1;
+		log_verbose("the state is damaged (%s): set aside, everything is paired again",
+			    err->text);
+		if (state_set_aside(dir, err) != 0 ||
+		    state_open(&account->state, dir, false, err) != 0)
+			return -1;
+	}
+	if (state_load_keywords(account->state, account->keywords, err) != 0)
+		return -1;
+	return state_get_meta(account->state, &account->meta, err);
+}
+
+static int open_root(struct account *account, struct error *err)
+{
+	const struct account_config *config = account->config;
+	bool create = account->fresh && !account->options->dry_run;
+
+	if (maildir_open(&account->maildir, config->maildir, config->layout, create, err) == 0)
+		return 0;
+	if (err->kind != ERROR_NOT_FOUND)
+		return -1;
+	if (account->fresh) /* a dry run before the first sync */
+		return 0;
+	return error_set(
+		err, ERROR_LOCAL,
+		"the Maildir root %s is missing: is its disk mounted? If you removed it on "
+		"purpose, remove %s too: all mail is then fetched again",
+		config->maildir, config->state);
+}
+
+static int check_fresh(struct account *account, const char *identity, struct error *err)
+{
+	struct sentinel sentinel;
+	char *other = NULL;
+
+	if (sentinel_read(account->maildir, &sentinel, err) == 0) {
+		if (strcmp(sentinel.account, identity) != 0)
+			return error_set(
+				err, ERROR_CONFIG,
+				"the Maildir root %s belongs to account %s, not to %s: give "
+				"each account a root of its own",
+				account->config->maildir, sentinel.account, identity);
+		log_verbose("the state of this root is lost: both sides are paired again");
+		memcpy(account->meta.uuid, sentinel.uuid, sizeof(account->meta.uuid));
+		account->meta.epoch = sentinel.epoch;
+		account->repair = true;
+		return 0;
+	}
+	if (err->kind != ERROR_NOT_FOUND)
+		return -1;
+	switch (sentinel_find_other(account->maildir, &other, err)) {
+	case 0: return 0;
+	case 1:
+		error_set(
+			err, ERROR_CONFIG,
+			"the Maildir root %s is inside or around the root of another account (%s)",
+			account->config->maildir, other);
+		free(other);
+		return -1;
+	default: return -1;
+	}
+}
+
+static int check_known(struct account *account, const char *identity, struct error *err)
+{
+	struct sentinel sentinel;
+
+	if (sentinel_read(account->maildir, &sentinel, err) != 0) {
+		if (err->kind != ERROR_NOT_FOUND)
+			return -1;
+		return error_set(
+			err, ERROR_LOCAL,
+			"%s is not the Maildir root that was synced (no .mailtwin in it): is "
+			"its disk mounted? If you emptied it on purpose, remove %s too: all "
+			"mail is then fetched again",
+			account->config->maildir, account->config->state);
+	}
+	if (strcmp(sentinel.uuid, account->meta.uuid) != 0)
+		return error_set(
+			err, ERROR_LOCAL,
+			"%s is the Maildir root of another account or state (%s, this is %s): "
+			"if that is right, remove %s: both sides are then paired again",
+			account->config->maildir, sentinel.account, identity,
+			account->config->state);
+	if (sentinel.epoch != account->meta.epoch && sentinel.epoch + 1 != account->meta.epoch) {
+		log_verbose("%s came back from a backup: both sides are paired again",
+			    sentinel.epoch > account->meta.epoch ? "the state" : "the Maildir");
+		account->repair = true;
+		if (sentinel.epoch > account->meta.epoch)
+			account->meta.epoch = sentinel.epoch;
+	}
+	return 0;
+}
+
+static int check_root(struct account *account, struct error *err)
+{
+	char identity[sizeof(account->meta.server)];
+
+	account_identity(account->config, identity, sizeof(identity));
+	if (account->maildir == NULL)
+		return 0;
+	if (account->fresh ? check_fresh(account, identity, err) != 0
+			   : check_known(account, identity, err) != 0)
+		return -1;
+	if (account->meta.uuid[0] == '\0')
+		return 0;
+	account->sentinel_fd = sentinel_lock(account->maildir, err);
+	return account->sentinel_fd < 0 ? -1 : 0;
+}
+
+int account_open(struct account *account, struct error *err)
+{
+	account->arena = arena_new();
+	account->keywords = keyword_pool_new();
+	account->n_workers = account->config->connections != 0 ? account->config->connections : 1;
+	account->workers = xcalloc(account->n_workers, sizeof(*account->workers));
+	for (unsigned i = 0; i < account->n_workers; i++)
+		account->workers[i].account = account;
+	if (open_state(account, err) != 0)
+		return -1;
+	account->fresh = account->meta.uuid[0] == '\0';
+	account->full = account->options->full;
+	for (unsigned i = 0; i < account->n_workers; i++)
+		account->workers[i].batch = state_batch_new(account->state);
+	if (open_root(account, err) != 0)
+		return -1;
+	return check_root(account, err);
+}
+
+void account_close(struct account *account)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		folder_close_dir(&account->folders[i]);
+		if (account->folders[i].snapshot.arena != NULL)
+			snapshot_release(&account->folders[i].snapshot);
+		free(account->folders[i].actions);
+	}
+	world_release(&account->world);
+	for (unsigned i = 0; account->workers != NULL && i < account->n_workers; i++)
+		state_batch_free(&account->workers[i].batch);
+	free(account->workers);
+	if (account->maildir != NULL)
+		maildir_close(&account->maildir);
+	if (account->state != NULL)
+		state_close(&account->state);
+	if (account->sentinel_fd >= 0)
+		close(account->sentinel_fd);
+	if (account->lock_fd >= 0)
+		close(account->lock_fd);
+	keyword_pool_free(&account->keywords);
+	arena_free(&account->arena);
+}
+
+static int new_uuid(char out[37], struct error *err)
+{
+	unsigned char b[16];
+
+	if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
+		return error_errno(err, ERROR_LOCAL, "no random numbers");
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
+		 b[13], b[14], b[15]);
+	return 0;
+}
+
+static int write_sentinel(struct account *account, struct error *err)
+{
+	struct sentinel sentinel = {.epoch = account->meta.epoch};
+
+	memcpy(sentinel.uuid, account->meta.uuid, sizeof(sentinel.uuid));
+	account_identity(account->config, sentinel.account, sizeof(sentinel.account));
+	return sentinel_write(account->maildir, &sentinel, err);
+}
+
+static int commit_meta(struct account *account, struct error *err)
+{
+	struct state_batch *batch = account->workers[0].batch;
+
+	account_identity(account->config, account->meta.server, sizeof(account->meta.server));
+	state_put_meta(batch, &account->meta);
+	return state_commit(batch, account->keywords, err);
+}
+
+/* The sentinel first: killed between the two, the next run finds a sentinel of this account and an
+ * empty base, and pairs again; the other way round it would find no sentinel and refuse. */
+int account_begin_writing(struct account *account, struct error *err)
+{
+	if (!account->fresh)
+		return 0;
+	if (account->meta.uuid[0] == '\0') {
+		if (new_uuid(account->meta.uuid, err) != 0)
+			return -1;
+		account->meta.epoch = 1;
+		if (write_sentinel(account, err) != 0)
+			return -1;
+		account->sentinel_fd = sentinel_lock(account->maildir, err);
+		if (account->sentinel_fd < 0)
+			return -1;
+	}
+	return commit_meta(account, err);
+}
+
+int account_raise_epoch(struct account *account, struct error *err)
+{
+	account->meta.epoch++;
+	if (commit_meta(account, err) != 0)
+		return -1;
+	return write_sentinel(account, err);
+}

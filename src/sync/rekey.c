@@ -1,0 +1,56 @@
+/* A folder whose UIDs are void (UIDVALIDITY changed, or a server that renumbers) loses all its records and
+ * gets those of the messages that the match found again, in one transaction: old and new UIDs are the same
+ * numbers for different messages, so no order of single changes would do. What was not found again has no
+ * record afterwards: its file is new here, and uploads and downloads treat it so. */
+#include "sync/account.h"
+
+#include <string.h>
+
+static void rekey(struct account *account, struct sync_folder *folder)
+{
+	struct state_batch *batch = account->workers[0].batch;
+
+	for (size_t i = 0; i < folder->snapshot.n; i++)
+		state_delete_record(batch, folder->record.id, folder->snapshot.messages[i].uid);
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		struct action *action = &folder->actions[i];
+		const struct lost *lost;
+		struct record record;
+
+		if (action->verb != VERB_MOVE_LOCAL || action->lost == NO_LOST ||
+		    action->file_folder != folder_number(account, folder))
+			continue;
+		lost = &account->world.lost[action->lost];
+		if (folder_at(account, lost->folder) != folder || lost->file.folder != NOWHERE)
+			continue;
+		record = lost->record;
+		record.uid = action->uid;
+		record.state = RECORD_PAIRED;
+		record.base = action->base;
+		if (action->facts != NULL) {
+			record.size = action->facts->size;
+			record.date = action->facts->date;
+			record.id = action->facts->id;
+		}
+		state_put_record(batch, folder->record.id, &record);
+		action->verb = VERB_FLAGS;
+		action->lost = NO_LOST;
+	}
+	folder->record.uidvalidity = folder->status.uidvalidity;
+	folder->record.uidnext = 0;
+	folder->record.highestmodseq = 0;
+	folder->record.last_sync = 0;
+	state_put_folder(batch, &folder->record);
+	account->committed = true;
+}
+
+int rekey_all(struct account *account, struct error *err)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+
+		if (folder->void_uids && folder->loaded && !folder->failed && folder->named)
+			rekey(account, folder);
+	}
+	return state_commit(account->workers[0].batch, account->keywords, err);
+}

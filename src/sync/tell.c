@@ -1,0 +1,205 @@
+#include "sync/account.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *name_of(const struct sync_folder *folder)
+{
+	return folder != NULL ? folder->plan.name : NULL;
+}
+
+void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,
+		 uint32_t uid, const char *file, const struct sync_folder *to)
+{
+	struct sync_change change = {
+		.verb = verb,
+		.folder = name_of(folder),
+		.uid = uid,
+		.file = file,
+		.to = name_of(to),
+	};
+
+	pthread_mutex_lock(&account->mutex);
+	account->summary->changes[verb]++;
+	switch (verb) {
+	case CHANGE_DOWNLOAD:
+	case CHANGE_MOVE_LOCAL:
+	case CHANGE_FLAGS_LOCAL:
+	case CHANGE_DELETE_LOCAL:
+	case CHANGE_FOLDER_CREATE_LOCAL:
+	case CHANGE_FOLDER_DELETE_LOCAL:
+	case CHANGE_FOLDER_RENAME_LOCAL:
+		account->summary->disk_changed = !account->options->dry_run;
+		break;
+	case CHANGE_UPLOAD:
+	case CHANGE_MOVE_REMOTE:
+	case CHANGE_COPY_REMOTE:
+	case CHANGE_FLAGS_REMOTE:
+	case CHANGE_DELETE_REMOTE:
+	case CHANGE_FOLDER_CREATE_REMOTE:
+	case CHANGE_FOLDER_DELETE_REMOTE:
+	case CHANGE_FOLDER_RENAME_REMOTE:
+	case CHANGE_COUNT: break;
+	}
+	if (account->report->change != NULL)
+		account->report->change(account->report->ctx, &change);
+	pthread_mutex_unlock(&account->mutex);
+}
+
+void tell_problem(struct account *account, enum problem_kind kind, const struct sync_folder *folder,
+		  const char *fmt, ...)
+{
+	char text[600];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	pthread_mutex_lock(&account->mutex);
+	switch (kind) {
+	case PROBLEM_HELD: break; /* counted by message */
+	case PROBLEM_REFUSED:
+		account->summary->refused++;
+		account->summary->problems++;
+		break;
+	case PROBLEM_SKIPPED: account->summary->skipped++; break;
+	case PROBLEM_PARKED:
+	case PROBLEM_UNREADABLE:
+	case PROBLEM_NAME:
+	case PROBLEM_FOLDER:
+	case PROBLEM_NETWORK:
+	case PROBLEM_LOGIN:
+	case PROBLEM_CERTIFICATE:
+	case PROBLEM_LOCAL:
+	case PROBLEM_HOOK:
+	case PROBLEM_COUNT: account->summary->problems++; break;
+	}
+	if (account->report->problem != NULL)
+		account->report->problem(account->report->ctx, kind, name_of(folder), text);
+	pthread_mutex_unlock(&account->mutex);
+}
+
+void tell_error(struct account *account, const struct sync_folder *folder, const struct error *err)
+{
+	enum problem_kind kind = PROBLEM_FOLDER;
+
+	switch (err->kind) {
+	case ERROR_LOCAL: kind = PROBLEM_LOCAL; break;
+	case ERROR_NETWORK:
+	case ERROR_SERVER: kind = PROBLEM_NETWORK; break;
+	case ERROR_LOGIN: kind = PROBLEM_LOGIN; break;
+	case ERROR_CERTIFICATE: kind = PROBLEM_CERTIFICATE; break;
+	case ERROR_REFUSED:
+	case ERROR_NOT_FOUND:
+	case ERROR_CHANGED:
+	case ERROR_CORRUPT:
+	case ERROR_NONE:
+	case ERROR_USAGE:
+	case ERROR_CONFIG:
+	case ERROR_BUSY:
+	case ERROR_STOPPED: break;
+	}
+	tell_problem(account, kind, folder, "%s", err->text);
+}
+
+void tell_progress(struct account *account, enum sync_phase phase, const struct sync_folder *folder,
+		   uint64_t done, uint64_t bytes)
+{
+	pthread_mutex_lock(&account->mutex);
+	account->done += done;
+	account->bytes += bytes;
+	if (account->report->progress != NULL)
+		account->report->progress(account->report->ctx, phase, name_of(folder),
+					  account->done, account->total, account->bytes);
+	pthread_mutex_unlock(&account->mutex);
+}
+
+static void tell_flags(struct account *account, struct sync_folder *folder,
+		       const struct action *action)
+{
+	if (!flags_empty(action->flags.local_add) || !flags_empty(action->flags.local_remove))
+		tell_change(account, CHANGE_FLAGS_LOCAL, folder, action->uid, action->base, NULL);
+	if (!flags_empty(action->flags.remote_add) || !flags_empty(action->flags.remote_remove))
+		tell_change(account, CHANGE_FLAGS_REMOTE, folder, action->uid, action->base, NULL);
+}
+
+static void tell_action(struct account *account, struct sync_folder *folder, const struct action *a)
+{
+	struct sync_folder *other =
+		a->file_folder != NO_FOLDER ? folder_at(account, a->file_folder) : NULL;
+
+	switch (a->verb) {
+	case VERB_DOWNLOAD:
+		tell_change(account, CHANGE_DOWNLOAD, folder, a->uid, NULL, NULL);
+		break;
+	case VERB_UPLOAD: tell_change(account, CHANGE_UPLOAD, folder, 0, a->base, NULL); break;
+	case VERB_REPLACE:
+		tell_change(account, CHANGE_UPLOAD, folder, 0, a->base, NULL);
+		tell_change(account, CHANGE_DELETE_REMOTE, folder, a->uid, NULL, NULL);
+		break;
+	case VERB_MOVE_LOCAL:
+	case VERB_MOVE_BACK:
+		if (other != NULL && other != folder)
+			tell_change(account, CHANGE_MOVE_LOCAL, other, a->uid, a->base, folder);
+		tell_flags(account, folder, a);
+		break;
+	case VERB_MOVE_REMOTE:
+		tell_change(account, a->copy ? CHANGE_COPY_REMOTE : CHANGE_MOVE_REMOTE, folder,
+			    a->uid, a->base, other);
+		tell_flags(account, folder, a);
+		break;
+	case VERB_PAIR:
+	case VERB_FLAGS: tell_flags(account, folder, a); break;
+	case VERB_DELETE_LOCAL:
+		tell_change(account, CHANGE_DELETE_LOCAL, folder, a->uid, a->base, NULL);
+		break;
+	case VERB_DELETE_REMOTE:
+		tell_change(account, CHANGE_DELETE_REMOTE, folder, a->uid, a->base, NULL);
+		break;
+	case VERB_EXPUNGE:
+		tell_change(account, CHANGE_DELETE_REMOTE, folder, a->uid, a->base, NULL);
+		tell_change(account, CHANGE_DELETE_LOCAL, folder, a->uid, a->base, NULL);
+		break;
+	case VERB_NOTHING:
+	case VERB_SPLIT:
+	case VERB_KEEP:
+	case VERB_FORGET:
+	case VERB_REPORT: break;
+	}
+}
+
+static void tell_folder(struct account *account, struct sync_folder *folder)
+{
+	static const int changes[] = {
+		[FOLDER_SYNC] = -1,
+		[FOLDER_CREATE_LOCAL] = CHANGE_FOLDER_CREATE_LOCAL,
+		[FOLDER_CREATE_REMOTE] = CHANGE_FOLDER_CREATE_REMOTE,
+		[FOLDER_DELETE_LOCAL] = CHANGE_FOLDER_DELETE_LOCAL,
+		[FOLDER_DELETE_REMOTE] = CHANGE_FOLDER_DELETE_REMOTE,
+		[FOLDER_RENAME_LOCAL] = CHANGE_FOLDER_RENAME_LOCAL,
+		[FOLDER_RENAME_REMOTE] = CHANGE_FOLDER_RENAME_REMOTE,
+		[FOLDER_FORGET] = -1,
+		[FOLDER_IGNORE] = -1,
+		[FOLDER_BAD] = -1,
+	};
+	int change = changes[folder->plan.verb];
+
+	if (change >= 0 && folder->named && !folder->failed)
+		tell_change(account, (enum change_verb)change, folder, 0, NULL, NULL);
+}
+
+void tell_plan(struct account *account)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+
+		tell_folder(account, folder);
+		for (size_t j = 0; j < folder->n_actions; j++) {
+			if (!folder->actions[j].held)
+				tell_action(account, folder, &folder->actions[j]);
+		}
+		account->summary->folders +=
+			folder->plan.verb != FOLDER_IGNORE && folder->plan.verb != FOLDER_BAD;
+		account->summary->messages += folder->record.messages;
+	}
+}

@@ -1,0 +1,538 @@
+/* Uploads, exactly once: an attempt is durable before the APPEND goes out, and a try whose outcome is not
+ * known is looked for (recover.c), never repeated blindly. What is recorded is what the server then says
+ * about the message, not what was sent. */
+#include "sync/account.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define BATCH 256
+#define MOST_TRIES 2
+#define DOUBT_SECONDS 60
+#define CUT "the connection broke while it was sent"
+
+struct sending {
+	struct action *action;
+	struct attempt attempt;
+	uint32_t uid; /* once it is known */
+	struct imap_facts facts;
+	bool told; /* facts are from the server */
+};
+
+struct upload {
+	struct worker *worker;
+	struct account *account;
+	struct sync_folder *folder;
+	struct sending *list;
+	struct imap_append *appends;
+	size_t n;
+	struct error *err;
+};
+
+/* ---- before ---- */
+
+static struct attempt *known_attempt(struct account *account, const struct sync_folder *folder,
+				     const char *base)
+{
+	for (size_t i = 0; i < account->n_attempts; i++) {
+		if (account->attempts[i].folder == folder->record.id &&
+		    account->attempts[i].state != 0 && strcmp(account->attempts[i].base, base) == 0)
+			return &account->attempts[i];
+	}
+	return NULL;
+}
+
+/* The contents of a file that has a record but is sent as a new message. */
+static int ensure_facts(struct upload *u, struct action *action)
+{
+	struct file_facts facts;
+
+	if (action->file != NULL)
+		return 0;
+	if (maildir_examine(u->folder->dir, action->base, &facts, u->err) != 0)
+		return -1;
+	action->file = arena_alloc(u->folder->snapshot.arena, sizeof(*action->file));
+	*action->file = (struct local_facts){
+		.content = facts.fingerprint.content,
+		.header = facts.fingerprint.header,
+		.size = facts.fingerprint.size,
+		.wire_size = facts.fingerprint.wire_size,
+		.mtime = facts.mtime,
+		.inode = facts.inode,
+	};
+	return 0;
+}
+
+static void refuse(struct upload *u, struct attempt attempt, const char *reason)
+{
+	attempt.state = ATTEMPT_REFUSED;
+	copy_text(attempt.reason, sizeof(attempt.reason), reason);
+	state_put_attempt(u->worker->batch, &attempt);
+	tell_problem(u->account, PROBLEM_REFUSED, u->folder, "the server refused %s: %s",
+		     attempt.base, attempt.reason);
+}
+
+static struct flags sendable(const struct sync_folder *folder, struct flags flags)
+{
+	flags.system &= folder->permanent & FLAGS_ALL;
+	if (!folder->permanent_keywords)
+		flags.keywords = KEYWORDS_NONE;
+	return flags;
+}
+
+static struct attempt new_attempt(const struct upload *u, const struct action *action)
+{
+	struct attempt attempt = {
+		.folder = u->folder->record.id,
+		.base = action->base,
+		.kind = ATTEMPT_APPEND,
+		.state = ATTEMPT_OPEN,
+		.uidvalidity = u->folder->status.uidvalidity,
+		.uidnext = u->folder->status.uidnext,
+		.content = action->file->content,
+		.header = action->file->header,
+		.date = action->file->mtime,
+		.flags = sendable(u->folder, action->local),
+		.inode = action->file->inode,
+		.tries = 1,
+		.time = (int64_t)time(NULL),
+	};
+
+	if (action->lost != NO_LOST) {
+		const struct lost *lost = &u->account->world.lost[action->lost];
+
+		attempt.old_folder = u->account->folders[lost->folder].record.id;
+		attempt.old_uid = lost->record.uid;
+	}
+	return attempt;
+}
+
+/* False: it is not sent in this run. */
+static bool may_send(struct upload *u, struct action *action, struct attempt *attempt)
+{
+	struct attempt *known = known_attempt(u->account, u->folder, action->base);
+	uint64_t limit = imap_append_limit(u->worker->conn);
+
+	*attempt = new_attempt(u, action);
+	if (limit != 0 && action->file->wire_size > limit) {
+		refuse(u, *attempt, "it is larger than the server takes");
+		return false;
+	}
+	if (known == NULL || !hash_equal(&known->content, &action->file->content))
+		return true;
+	if (known->state != ATTEMPT_OPEN)
+		return false; /* told by recover.c */
+	if (known->reason[0] != '\0' && time(NULL) < known->time + DOUBT_SECONDS) {
+		u->folder->incomplete = true;
+		tell_problem(u->account, PROBLEM_PARKED, u->folder,
+			     "%s: %s; a run a minute later looks whether it arrived", action->base,
+			     known->reason);
+		return false;
+	}
+	if (known->tries >= MOST_TRIES) {
+		known->state = ATTEMPT_PARKED;
+		state_put_attempt(u->worker->batch, known);
+		tell_problem(u->account, PROBLEM_PARKED, u->folder,
+			     "%s was sent twice with unknown outcome and is not sent again until "
+			     "it changes",
+			     action->base);
+		return false;
+	}
+	attempt->tries = known->tries + 1;
+	attempt->uidnext = known->uidnext;
+	return true;
+}
+
+/* ---- the files, opened as they are sent ---- */
+
+static bool unchanged(int fd, const struct local_facts *facts)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (uint64_t)st.st_ino == facts->inode &&
+	       (uint64_t)st.st_size == facts->size && (int64_t)st.st_mtim.tv_sec == facts->mtime;
+}
+
+static int open_file(void *ctx, size_t i)
+{
+	struct upload *u = ctx;
+	struct action *action = u->list[i].action;
+	struct error err;
+	int fd = maildir_open_file(u->folder->dir, action->base, NULL, NULL, &err);
+
+	if (fd >= 0 && !unchanged(fd, action->file)) {
+		close(fd);
+		fd = -1;
+	}
+	u->appends[i].fd = fd;
+	u->appends[i].size = action->file->wire_size;
+	return fd < 0 ? -1 : 0;
+}
+
+static void close_file(void *ctx, size_t i)
+{
+	struct upload *u = ctx;
+
+	close(u->appends[i].fd);
+	u->appends[i].fd = -1;
+}
+
+/* ---- after ---- */
+
+static void note_facts(void *ctx, const struct imap_facts *facts)
+{
+	struct upload *u = ctx;
+
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->list[i].uid == facts->uid) {
+			u->list[i].facts = *facts;
+			u->list[i].told = true;
+			return;
+		}
+	}
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* What the server made of them: sizes, dates, ids and flags as it has them. */
+static int ask_facts(struct upload *u)
+{
+	uint32_t *uids = xmalloc(u->n * sizeof(*uids));
+	struct imap_selected selected;
+	size_t n = 0;
+	int result = 0;
+
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->list[i].uid != 0)
+			uids[n++] = u->list[i].uid;
+	}
+	if (n != 0) {
+		qsort(uids, n, sizeof(*uids), compare_numbers);
+		result =
+			imap_select(u->worker->conn, u->folder->wire_now, false, &selected, u->err);
+		if (result == 0)
+			result = imap_fetch_facts(u->worker->conn, uids, n, note_facts, u, u->err);
+	}
+	free(uids);
+	return result;
+}
+
+static void forget_or_cut(struct upload *u, struct action *action)
+{
+	const struct lost *lost;
+
+	if (action->lost == NO_LOST)
+		return;
+	lost = &u->account->world.lost[action->lost];
+	if (action->verb == VERB_UPLOAD) {
+		forget_lost(u->account, u->worker->batch, action->lost);
+	} else { /* the old one is destroyed in its turn; it has no file any more */
+		struct record record = lost->record;
+
+		record.base = "";
+		state_put_record(u->worker->batch, u->account->folders[lost->folder].record.id,
+				 &record);
+	}
+}
+
+static void book(struct upload *u, struct sending *sending)
+{
+	struct action *action = sending->action;
+	struct record record = {
+		.uid = sending->uid,
+		.state = RECORD_PAIRED,
+		.base = action->base,
+		.local = action->local,
+		.remote = sending->told ? sending->facts.flags : sending->attempt.flags,
+		.size = sending->told ? sending->facts.size : (uint32_t)action->file->wire_size,
+		.date = sending->told ? sending->facts.date : action->file->mtime,
+		.inode = action->file->inode,
+		.content = action->file->content,
+		.header = action->file->header,
+	};
+
+	if (sending->told)
+		record.id = sending->facts.id;
+	forget_or_cut(u, action);
+	state_put_record(u->worker->batch, u->folder->record.id, &record);
+	state_delete_attempt(u->worker->batch, u->folder->record.id, action->base);
+	action->done = true;
+	action->uid = action->verb == VERB_REPLACE ? action->uid : sending->uid;
+	tell_change(u->account, CHANGE_UPLOAD, u->folder, sending->uid, action->base, NULL);
+	tell_progress(u->account, PHASE_UPLOAD, u->folder, 1, action->file->size);
+}
+
+static void book_refused(struct upload *u, struct sending *sending,
+			 const struct imap_append *append)
+{
+	if (append->over_quota) {
+		u->account->stop_uploads = true;
+		u->folder->incomplete = true;
+		state_delete_attempt(u->worker->batch, u->folder->record.id, sending->action->base);
+		tell_problem(u->account, PROBLEM_REFUSED, u->folder,
+			     "the mailbox is over its quota (%s); nothing more is sent in this run",
+			     append->text);
+	} else if (append->try_create) {
+		u->folder->incomplete = true;
+		state_delete_attempt(u->worker->batch, u->folder->record.id, sending->action->base);
+		tell_problem(u->account, PROBLEM_FOLDER, u->folder,
+			     "the mailbox went away while mail was sent to it (%s)", append->text);
+	} else {
+		refuse(u, sending->attempt, append->text);
+	}
+}
+
+static void not_sent(struct upload *u, struct sending *sending)
+{
+	state_delete_attempt(u->worker->batch, u->folder->record.id, sending->action->base);
+	u->folder->incomplete = true;
+	sending->action->skipped = true;
+}
+
+static bool is_believable(const struct upload *u, const struct imap_append *append)
+{
+	return append->uid != 0 && append->uidvalidity == u->folder->status.uidvalidity &&
+	       append->uid >= u->folder->status.uidnext;
+}
+
+/* Marks what the answer leaves open; it waits until the server can have made up its mind. */
+static void in_doubt(struct upload *u, struct sending *sending, bool cut)
+{
+	if (cut) {
+		copy_text(sending->attempt.reason, sizeof(sending->attempt.reason), CUT);
+		sending->attempt.time = (int64_t)time(NULL);
+		state_put_attempt(u->worker->batch, &sending->attempt);
+	}
+	u->folder->incomplete = true;
+	sending->action->skipped = true;
+}
+
+/* ---- without APPENDUID: look what is new in the mailbox ---- */
+
+struct search {
+	struct upload *u;
+	uint32_t *uids;
+	size_t n;
+	size_t room;
+	struct fingerprinter *printer;
+};
+
+static void new_uid(void *ctx, uint32_t uid, struct flags flags)
+{
+	struct search *search = ctx;
+
+	(void)flags;
+	if (uid < search->u->folder->status.uidnext)
+		return;
+	search->uids = grow(search->uids, search->n, &search->room, sizeof(*search->uids));
+	search->uids[search->n++] = uid;
+}
+
+static void no_vanished(void *ctx, uint32_t first, uint32_t last)
+{
+	(void)ctx;
+	(void)first;
+	(void)last;
+}
+
+static int search_begin(void *ctx, uint32_t uid, uint64_t size)
+{
+	(void)uid;
+	(void)size;
+	fingerprinter_reset(((struct search *)ctx)->printer);
+	return 0;
+}
+
+static int search_data(void *ctx, const char *data, size_t len)
+{
+	fingerprinter_feed(((struct search *)ctx)->printer, data, len);
+	return 0;
+}
+
+static int search_end(void *ctx, const struct imap_facts *facts, bool has_body)
+{
+	struct search *search = ctx;
+	struct upload *u = search->u;
+	struct fingerprint print;
+
+	if (!has_body)
+		return 0;
+	fingerprinter_finish(search->printer, &print);
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE &&
+		    hash_equal(&print.content, &u->list[i].action->file->content)) {
+			u->list[i].uid = facts->uid;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static int find_unnamed(struct upload *u)
+{
+	struct search search = {.u = u};
+	struct imap_view_sink sink = {&search, new_uid, no_vanished};
+	struct imap_body_sink bodies = {&search, search_begin, search_data, search_end};
+	struct imap_view_request request = {.full = true};
+	struct imap_view view;
+	size_t unnamed = 0;
+	int result;
+
+	for (size_t i = 0; i < u->n; i++)
+		unnamed += u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE;
+	if (unnamed == 0)
+		return 0;
+	if (imap_unselect(u->worker->conn, u->err) != 0)
+		return -1;
+	search.printer = fingerprinter_new();
+	result = imap_view(u->worker->conn, u->folder->wire_now, false, &request, &sink, &view,
+			   u->err);
+	if (result == 0 && search.n != 0)
+		result = imap_fetch_bodies(u->worker->conn, search.uids, search.n, SECTION_ALL,
+					   &bodies, u->err);
+	fingerprinter_free(&search.printer);
+	free(search.uids);
+	return result;
+}
+
+/* ---- a batch ---- */
+
+static int settle(struct upload *u, int sent)
+{
+	struct error cause = *u->err;
+	int result = sent;
+
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->appends[i].outcome == OUTCOME_DONE && is_believable(u, &u->appends[i]))
+			u->list[i].uid = u->appends[i].uid;
+	}
+	if (sent == 0 && find_unnamed(u) != 0)
+		result = -1;
+	if (sent == 0 && result == 0 && ask_facts(u) != 0)
+		result = -1;
+	if (result != 0 && sent == 0)
+		cause = *u->err;
+	for (size_t i = 0; i < u->n; i++) {
+		struct sending *sending = &u->list[i];
+
+		switch (u->appends[i].outcome) {
+		case OUTCOME_DONE:
+			if (sending->uid != 0)
+				book(u, sending);
+			else
+				in_doubt(u, sending, false);
+			break;
+		case OUTCOME_REFUSED: book_refused(u, sending, &u->appends[i]); break;
+		case OUTCOME_NOT_SENT: not_sent(u, sending); break;
+		case OUTCOME_UNKNOWN: in_doubt(u, sending, true); break;
+		}
+	}
+	if (state_commit(u->worker->batch, u->account->keywords, u->err) != 0)
+		return -1;
+	*u->err = cause;
+	return result;
+}
+
+static int send_batch(struct upload *u)
+{
+	struct imap_append_source source = {u, open_file, close_file};
+	int sent;
+
+	if (u->n == 0)
+		return state_commit(u->worker->batch, u->account->keywords, u->err);
+	for (size_t i = 0; i < u->n; i++) {
+		u->appends[i] = (struct imap_append){
+			.fd = -1,
+			.size = u->list[i].action->file->wire_size,
+			.flags = u->list[i].attempt.flags,
+			.date = u->list[i].attempt.date,
+		};
+		state_put_attempt(u->worker->batch, &u->list[i].attempt);
+	}
+	u->account->committed = true;
+	if (state_commit(u->worker->batch, u->account->keywords, u->err) != 0)
+		return -1;
+	sent = imap_append(u->worker->conn, u->folder->wire_now, u->appends, u->n, &source, u->err);
+	sent = settle(u, sent);
+	u->n = 0;
+	return sent;
+}
+
+static int consider(struct upload *u, struct action *action)
+{
+	struct attempt attempt;
+
+	if (ensure_facts(u, action) != 0) {
+		if (!error_is_local_to_folder(u->err))
+			tell_error(u->account, u->folder, u->err);
+		u->folder->incomplete = true;
+		action->skipped = true;
+		return 0;
+	}
+	if (!may_send(u, action, &attempt)) {
+		action->skipped = true;
+		return 0;
+	}
+	u->list[u->n++] = (struct sending){.action = action, .attempt = attempt};
+	return u->n == BATCH ? send_batch(u) : 0;
+}
+
+static bool is_upload(const struct action *action)
+{
+	return (action->verb == VERB_UPLOAD || action->verb == VERB_REPLACE) && !action->done &&
+	       !action->held && !action->skipped;
+}
+
+static int upload(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct upload u = {
+		.worker = worker, .account = worker->account, .folder = folder, .err = err};
+	int result = 0;
+
+	if (folder_open_dir(u.account, folder, err) != 0)
+		return -1;
+	u.list = xcalloc(BATCH, sizeof(*u.list));
+	u.appends = xcalloc(BATCH, sizeof(*u.appends));
+	for (size_t i = 0; result == 0 && i < folder->n_actions; i++) {
+		if (!is_upload(&folder->actions[i]))
+			continue;
+		if (u.account->stop_uploads) {
+			folder->incomplete = true;
+			break;
+		}
+		result = sync_is_stopping() ? error_set(err, ERROR_STOPPED,
+							"stopped; the next run goes on from here")
+					    : consider(&u, &folder->actions[i]);
+	}
+	if (result == 0)
+		result = send_batch(&u);
+	free(u.list);
+	free(u.appends);
+	return result;
+}
+
+static bool wants_upload(const struct account *account, const struct sync_folder *folder)
+{
+	(void)account;
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		if (is_upload(&folder->actions[i]))
+			return true;
+	}
+	return false;
+}
+
+int upload_all(struct account *account, struct error *err)
+{
+	return workers_each(account, wants_upload, upload, err);
+}

@@ -1,0 +1,205 @@
+/* Worker threads, each with its own connection, take folders. The first uses the calling thread, so a
+ * run with one connection has no thread at all. */
+#include "sync/account.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static atomic_int stop_requests;
+static atomic_int stop_event = -1;
+
+void sync_stop(void)
+{
+	int saved = errno, fd = atomic_load(&stop_event);
+	uint64_t one = 1;
+
+	if (atomic_fetch_add(&stop_requests, 1) >= 1 && fd >= 0 &&
+	    write(fd, &one, sizeof(one)) < 0) {
+		/* nothing more can be done in a signal handler */
+	}
+	errno = saved;
+}
+
+bool sync_is_stopping(void)
+{
+	return atomic_load(&stop_requests) != 0;
+}
+
+static int stop_fd(void)
+{
+	if (atomic_load(&stop_event) < 0)
+		atomic_store(&stop_event, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return atomic_load(&stop_event);
+}
+
+int worker_connect(struct worker *worker, struct error *err)
+{
+	const struct account_config *config = worker->account->config;
+	struct imap_options options = {
+		.stream = {.host = config->host,
+			   .port = config->port,
+			   .tls = config->tls,
+			   .ca_file = config->ca_file,
+			   .fingerprint = config->fingerprint,
+			   .tunnel = config->tunnel,
+			   .allow_plaintext = config->allow_plaintext,
+			   .timeout = config->timeout,
+			   .stop_fd = stop_fd()},
+		.user = config->user,
+		.password = worker->account->password,
+		.auth = config->auth,
+		.disabled = (const char *const *)config->disable_extension.strings,
+		.n_disabled = config->disable_extension.n,
+		.keywords = worker->account->keywords,
+		.compress = config->compress,
+	};
+
+	if (worker->conn != NULL)
+		return 0;
+	return imap_open(&worker->conn, &options, err);
+}
+
+static void worker_close(struct worker *worker)
+{
+	struct stream_traffic traffic;
+
+	if (worker->conn == NULL)
+		return;
+	imap_get_traffic(worker->conn, &traffic);
+	pthread_mutex_lock(&worker->account->mutex);
+	worker->account->traffic.bytes_in += traffic.bytes_in;
+	worker->account->traffic.bytes_out += traffic.bytes_out;
+	worker->account->traffic.round_trips += traffic.round_trips;
+	pthread_mutex_unlock(&worker->account->mutex);
+	imap_close(&worker->conn);
+}
+
+void workers_close(struct account *account)
+{
+	for (unsigned i = 0; account->workers != NULL && i < account->n_workers; i++)
+		worker_close(&account->workers[i]);
+}
+
+bool error_is_local_to_folder(const struct error *err)
+{
+	return err->kind == ERROR_REFUSED || err->kind == ERROR_NOT_FOUND ||
+	       err->kind == ERROR_CHANGED;
+}
+
+static bool connection_is_dead(const struct error *err)
+{
+	return err->kind == ERROR_NETWORK || err->kind == ERROR_SERVER;
+}
+
+/* A connection that broke is made anew, once a folder: executors pass over what is done already. */
+static int do_folder(struct worker *worker, struct sync_folder *folder, folder_fn *fn,
+		     struct error *err)
+{
+	int result = -1;
+
+	for (int tries = 0; tries < 2; tries++) {
+		if (worker_connect(worker, err) != 0)
+			return -1;
+		result = fn(worker, folder, err);
+		folder_close_dir(folder);
+		if (result == 0 || !connection_is_dead(err))
+			break;
+		log_verbose("%s: the connection broke (%s)", folder->plan.name, err->text);
+		worker_close(worker);
+		folder->incomplete = true;
+	}
+	if (result == 0 || !error_is_local_to_folder(err))
+		return result;
+	folder->incomplete = true;
+	folder->failed = true;
+	tell_error(worker->account, folder, err);
+	return 0;
+}
+
+struct job {
+	struct account *account;
+	folder_wants_fn *wants;
+	folder_fn *fn;
+	atomic_size_t next;
+	atomic_bool failed;
+	struct error err; /* the first; under the account's mutex */
+};
+
+struct job_thread {
+	struct job *job;
+	struct worker *worker;
+	pthread_t thread;
+};
+
+static void fail_job(struct job *job, const struct error *err)
+{
+	pthread_mutex_lock(&job->account->mutex);
+	if (!atomic_exchange(&job->failed, true))
+		job->err = *err;
+	pthread_mutex_unlock(&job->account->mutex);
+}
+
+static void *work(void *arg)
+{
+	struct job_thread *self = arg;
+	struct job *job = self->job;
+	struct error err;
+	size_t i;
+
+	while (!atomic_load(&job->failed) &&
+	       (i = atomic_fetch_add(&job->next, 1)) < job->account->n_folders) {
+		struct sync_folder *folder = &job->account->folders[i];
+
+		if (folder->failed || !job->wants(job->account, folder))
+			continue;
+		if (sync_is_stopping()) {
+			error_set(&err, ERROR_STOPPED, "stopped; the next run goes on from here");
+			fail_job(job, &err);
+		} else if (do_folder(self->worker, folder, job->fn, &err) != 0) {
+			fail_job(job, &err);
+		}
+	}
+	return NULL;
+}
+
+static size_t count_wanted(struct account *account, folder_wants_fn *wants)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < account->n_folders; i++)
+		n += !account->folders[i].failed && wants(account, &account->folders[i]);
+	return n;
+}
+
+int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err)
+{
+	size_t n = count_wanted(account, wants), started = 1;
+	struct job job = {.account = account, .wants = wants, .fn = fn};
+	struct job_thread *threads;
+
+	if (n > account->n_workers)
+		n = account->n_workers;
+	if (n == 0)
+		return 0;
+	threads = xcalloc(n, sizeof(*threads));
+	for (size_t i = 0; i < n; i++)
+		threads[i] = (struct job_thread){.job = &job, .worker = &account->workers[i]};
+	for (; started < n; started++) {
+		if (pthread_create(&threads[started].thread, NULL, work, &threads[started]) != 0)
+			break;
+	}
+	work(&threads[0]);
+	for (size_t i = 1; i < started; i++)
+		pthread_join(threads[i].thread, NULL);
+	free(threads);
+	if (!atomic_load(&job.failed))
+		return 0;
+	*err = job.err;
+	return -1;
+}
