@@ -58,6 +58,20 @@ def sanitized():
         return False
 
 
+def whole_calls(lines):
+    """strace splits a call that another thread interrupts: put the halves together."""
+    begun = {}
+    for line in lines:
+        pid, _, call = line.rstrip().partition(" ")
+        call = call.lstrip()
+        if call.endswith("<unfinished ...>"):
+            begun[pid] = call.removesuffix("<unfinished ...>")
+            continue
+        resumed = re.match(r"<\.\.\. \w+ resumed>(.*)$", call)
+        yield begun.pop(pid, "") + resumed.group(1) if resumed else call
+    yield from begun.values()
+
+
 def canonical(data):
     """The form of a message that every server keeps: docs/sync-rules.md, content hash."""
     return data.replace(b"\r", b"").replace(b"\0", b"\x80").rstrip(b"\n")
@@ -211,7 +225,7 @@ class Twin:
                           before=["strace", "-f", "-qq", "-y", "-s", "0", "-e",
                                   "trace=" + TRACED, "-o", report])
         with open(report, encoding="utf-8", errors="replace") as file:
-            lines = [line.rstrip() for line in file if self._changes(line)]
+            lines = [line for line in whole_calls(file) if self._changes(line)]
         os.unlink(report)
         return result, lines
 

@@ -135,8 +135,9 @@ def test_a_missing_root_stops_before_the_login(user, twin):
     twin.sync()
     os.rename(twin.root, twin.root + ".away")
     user.forget_log()
-    result = twin.sync(expect=74)
-    assert len(result.error_lines()) >= 1 and twin.state in result.stderr, result
+    result = twin.run("sync")
+    assert result.exit == 74 and len(result.error_lines()) == 1, result
+    assert twin.root in result.stderr and twin.state in result.stderr, "the remedy is named"
     user.server.wait_idle()
     assert user.commands() == []
     os.mkdir(twin.root)
@@ -152,7 +153,8 @@ def test_a_root_of_another_account_is_refused(dovecot, user, twin, make_twin):
     twin.sync()
     other = dovecot.new_user()
     stranger = make_twin(other, "stranger", maildir=twin.root)
-    result = stranger.sync(expect=78)
+    result = stranger.run("sync")
+    assert result.exit == 78, result
     assert user.name in result.stderr and other.name in result.stderr, result
     assert remote_count(other) == 0
     twin.sync()

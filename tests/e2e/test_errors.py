@@ -22,7 +22,7 @@ def one_line(result, exit, *words):
 
 def test_wrong_password(user, twin):
     twin.set(password="wrong")
-    one_line(twin.run("sync"), 77, "password", user.name)
+    one_line(twin.run("sync"), 77, "refused the login")
 
 
 def test_password_is_never_shown(user, twin):
@@ -131,7 +131,7 @@ def test_configuration_that_others_can_read_and_has_a_password(twin):
 def test_no_configuration(twin):
     os.unlink(twin.config)
     result = twin.run("sync")
-    assert result.exit == 78 and "mailtwin init" in result.stderr, result
+    assert result.exit == 78 and "mailtwin sync" in result.stderr, "it says what to do next"
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["sync", "--nonsense"], ["sync", "stranger"],

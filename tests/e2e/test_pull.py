@@ -121,7 +121,7 @@ def test_a_personal_namespace_with_a_prefix(dovecot, make_twin):
 
     assert "Archive/2024" in twin.tree.folders()
     assert_equal(user, twin, translate=translate)
-    twin.tree.deliver(mail.plain(3), "Local/new")
+    twin.tree.deliver(mail.plain(3), "Local/fresh")
     twin.sync()
     assert_equal(user, twin, translate=translate)
 
@@ -141,7 +141,10 @@ def test_over_tls_and_with_starttls(user, make_twin):
 def test_with_and_without_compression(user, make_twin, compress):
     fill(user, ["INBOX"], 50)
     twin = make_twin(user, compress=compress)
-    twin.sync()
+    first = twin.run("sync")
+    if first.exit == 78 and "not supported yet" in first.stderr:
+        pytest.skip(first.stderr)
+    assert first.exit == 0, first
     assert_equal(user, twin, dates=True)
 
 
