@@ -1,8 +1,8 @@
-/* What is not hot is parsed by libetpan: CAPABILITY, LIST, STATUS, NAMESPACE, ID, ENABLED, SEARCH.
+/* What is not hot is parsed by libetpan: CAPABILITY, LIST, STATUS, ID, ENABLED, SEARCH.
  *
  * The parser is given one complete response in memory and never a stream, so a response that it
  * cannot parse costs that response and no more. Only these kinds reach it: others were seen to
- * crash it (ANNOTATION, malformed response codes) or mean nothing to us. What it does not know
+ * crash it (ANNOTATION, NAMESPACE, malformed response codes) or mean nothing to us. What it does not know
  * within them is cut off or taught to it: extended data after LIST and SEARCH, new STATUS items. */
 #include "imap/imap_private.h"
 
@@ -40,7 +40,7 @@ static size_t copy_word(char *out, size_t room, const char *p, const char *end, 
 {
 	size_t len = 0;
 
-	while (p + len < end && strchr(stops, p[len]) == NULL && (unsigned char)p[len] > ' ')
+	while (p + len < end && (unsigned char)p[len] > ' ' && strchr(stops, p[len]) == NULL)
 		len++;
 	if (len < room) {
 		memcpy(out, p, len);
@@ -235,39 +235,6 @@ static void take_mailbox_data(struct imap_conn *conn, struct mailimap_mailbox_da
 	}
 }
 
-static void add_foreign(struct imap_conn *conn, struct mailimap_namespace_item *item)
-{
-	clistiter *at;
-
-	if (item == NULL || item->ns_data_list == NULL)
-		return;
-	for (at = clist_begin(item->ns_data_list); at != NULL; at = clist_next(at)) {
-		struct mailimap_namespace_info *info = clist_content(at);
-
-		if (info->ns_prefix == NULL || info->ns_prefix[0] == '\0')
-			continue;
-		conn->foreign =
-			xreallocarray(conn->foreign, conn->n_foreign + 1, sizeof(*conn->foreign));
-		conn->foreign[conn->n_foreign++] = xstrdup(info->ns_prefix);
-	}
-}
-
-static void take_namespace(struct imap_conn *conn, struct mailimap_namespace_data *data)
-{
-	struct mailimap_namespace_info *info;
-
-	if (data->ns_personal != NULL && data->ns_personal->ns_data_list != NULL &&
-	    clist_begin(data->ns_personal->ns_data_list) != NULL) {
-		info = clist_content(clist_begin(data->ns_personal->ns_data_list));
-		free(conn->ns_prefix);
-		conn->ns_prefix = xstrdup(info->ns_prefix != NULL ? info->ns_prefix : "");
-		conn->ns.prefix = conn->ns_prefix;
-		conn->ns.delimiter = info->ns_delimiter;
-	}
-	add_foreign(conn, data->ns_other);
-	add_foreign(conn, data->ns_shared);
-}
-
 static void take_id(struct imap_conn *conn, struct mailimap_id_params_list *list)
 {
 	clistiter *at;
@@ -307,7 +274,6 @@ static void take_enabled(struct imap_conn *conn, struct mailimap_capability_data
 static void take_extension(struct imap_conn *conn, struct mailimap_extension_data *data)
 {
 	switch (data->ext_extension->ext_id) {
-	case MAILIMAP_EXTENSION_NAMESPACE: take_namespace(conn, data->ext_data); break;
 	case MAILIMAP_EXTENSION_ID: take_id(conn, data->ext_data); break;
 	case MAILIMAP_EXTENSION_ENABLE: take_enabled(conn, data->ext_data); break;
 	default: break;
@@ -481,6 +447,10 @@ int etpan_dispatch(struct imap_conn *conn, const char *data, size_t len, struct 
 	}
 	switch (i) {
 	case KIND_VANISHED: vanished(conn, data + word, data + len - 2); return 0;
+	case KIND_NAMESPACE:
+		if (!namespace_take(conn, data + word, len - word))
+			log_verbose("the server's NAMESPACE makes no sense");
+		return 0;
 	case KIND_LIST: len = list_end(data, len); break;
 	case KIND_SEARCH: len = search_end(data, len); break;
 	case ARRAY_SIZE(kinds): return 0;

@@ -89,6 +89,12 @@ static bool at_literal(const struct cursor *at)
 	return *at->p == '{' || (*at->p == '~' && at->p + 1 < at->end && at->p[1] == '{');
 }
 
+/* Not strchr: it finds the NUL that a hostile server may send. */
+static bool ends_atom(char c)
+{
+	return c == ' ' || c == '(' || c == ')' || c == '"';
+}
+
 /* One value of whatever form: atom, string, literal, or a list of such. */
 static enum scan skip_value(struct cursor *at, struct error *err)
 {
@@ -109,7 +115,7 @@ static enum scan skip_value(struct cursor *at, struct error *err)
 		} else if (at_literal(at)) {
 			scan = skip_literal(at, err);
 		} else {
-			while (at->p < at->end && strchr(" ()\"", *at->p) == NULL)
+			while (at->p < at->end && !ends_atom(*at->p))
 				at->p++;
 		}
 		if (scan != SCAN_OK)
@@ -304,9 +310,9 @@ static enum scan read_id(struct cursor *at, struct error *err)
 	scan = skip_value(at, err);
 	if (scan == SCAN_OK && !at->crossed) {
 		stop = at->p;
-		while (start < stop && strchr("(\" ", *start) != NULL)
+		while (start < stop && ends_atom(*start))
 			start++;
-		while (stop > start && strchr(")\" ", stop[-1]) != NULL)
+		while (stop > start && ends_atom(stop[-1]))
 			stop--;
 		if ((size_t)(stop - start) < sizeof(id) && stop > start) {
 			memcpy(id, start, (size_t)(stop - start));

@@ -237,6 +237,11 @@ int refused(struct error *err, const char *what, const struct reply *reply);
  * response that must not be missed makes no sense. */
 int etpan_dispatch(struct imap_conn *conn, const char *data, size_t len, struct error *err);
 
+/* ---- namespace.c ---- */
+
+/* What follows the word NAMESPACE; false if it makes no sense. */
+bool namespace_take(struct imap_conn *conn, const char *p, size_t len);
+
 /* ---- session.c, auth.c, scram.c ---- */
 
 void capabilities_take(struct imap_conn *conn, const char *p, size_t len);

@@ -17,6 +17,7 @@ src_imap_libimap_a_SOURCES = \
 	src/imap/imap_private.h \
 	src/imap/mailboxes.c \
 	src/imap/messages.c \
+	src/imap/namespace.c \
 	src/imap/queue.c \
 	src/imap/resolve.c \
 	src/imap/response.c \
@@ -36,6 +37,8 @@ src_imap_libimap_a_SOURCES = \
 if HAVE_CUNIT
 check_PROGRAMS += \
 	tests/unit/test_connect \
+	tests/unit/test_imap_response \
+	tests/unit/test_imap_session \
 	tests/unit/test_stream \
 	tests/unit/test_tls
 endif
@@ -47,3 +50,7 @@ tests_unit_test_stream_SOURCES = tests/unit/test_stream.c $(stream_test_sources)
 tests_unit_test_stream_LDADD = $(stream_test_libs)
 tests_unit_test_tls_SOURCES = tests/unit/test_tls.c $(stream_test_sources)
 tests_unit_test_tls_LDADD = $(stream_test_libs)
+tests_unit_test_imap_response_SOURCES = tests/unit/test_imap_response.c tests/unit/check.h
+tests_unit_test_imap_response_LDADD = $(stream_test_libs)
+tests_unit_test_imap_session_SOURCES = tests/unit/test_imap_session.c tests/unit/check.h
+tests_unit_test_imap_session_LDADD = $(stream_test_libs)

@@ -1,0 +1,580 @@
+/* Whole calls of imap.h against a server whose words are written down here: what is sent, and what
+ * is made of the answers. The tunnel prints them all at once and keeps what it is told; tags are
+ * ours, so they are known. */
+#include "imap/imap.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "check.h"
+
+#define QUICK "UIDPLUS LITERAL+ MOVE UNSELECT CONDSTORE QRESYNC ENABLE LIST-STATUS"
+
+struct play {
+	char server[40];
+	char sent[40];
+	struct keyword_pool *pool;
+	struct imap_conn *conn;
+	struct error err;
+	struct text seen;
+	char *said; /* all that was sent */
+};
+
+/* A session that greets with PREAUTH and these capabilities; m1 is ENABLE where QRESYNC is. */
+static void play_open(struct play *play, const char *capabilities, const char *answers)
+{
+	struct imap_options options = {.stream = {.timeout = 10, .stop_fd = -1}};
+	bool qresync = strstr(capabilities, "QRESYNC") != NULL;
+	char *command;
+	FILE *file;
+
+	memset(play, 0, sizeof(*play));
+	snprintf(play->server, sizeof(play->server), "/tmp/mailtwin-test-XXXXXX");
+	snprintf(play->sent, sizeof(play->sent), "/tmp/mailtwin-test-XXXXXX");
+	close(mkstemp(play->sent));
+	file = fdopen(mkstemp(play->server), "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	fprintf(file, "* PREAUTH [CAPABILITY IMAP4rev1 NAMESPACE %s] hello\r\n", capabilities);
+	if (qresync)
+		fputs("* ENABLED QRESYNC\r\nm1 OK done\r\n", file);
+	fprintf(file, "* NAMESPACE ((\"\" \"/\")) NIL ((\"#s/\" \"/\"))\r\nm%d OK done\r\n",
+		qresync ? 2 : 1);
+	fputs(answers, file);
+	fclose(file);
+	command = xasprintf("cat %s; exec cat >%s", play->server, play->sent);
+	play->pool = keyword_pool_new();
+	options.keywords = play->pool;
+	options.stream.tunnel = command;
+	CU_ASSERT_EQUAL_FATAL(imap_open(&play->conn, &options, &play->err), 0);
+	imap_capabilities(play->conn);
+	free(command);
+}
+
+static char *read_all(const char *path)
+{
+	struct text text = {0};
+	FILE *file = fopen(path, "r");
+	char buffer[4096];
+	size_t got;
+
+	while (file != NULL && (got = fread(buffer, 1, sizeof(buffer), file)) > 0)
+		text_add(&text, buffer, got);
+	if (file != NULL)
+		fclose(file);
+	return text_steal(&text);
+}
+
+/* Ends it; the part of what was sent from the first command after the set-up is in said. */
+static void play_close(struct play *play)
+{
+	const struct timespec pause = {0, 10000000};
+	char *at;
+
+	imap_close(&play->conn);
+	for (int i = 0; i < 200; i++) {
+		free(play->said);
+		play->said = read_all(play->sent);
+		if (strstr(play->said, "LOGOUT") != NULL)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	at = strstr(play->said, "NAMESPACE\r\n");
+	if (at != NULL)
+		memmove(play->said, at + 11, strlen(at + 11) + 1);
+	unlink(play->server);
+	unlink(play->sent);
+}
+
+static void play_release(struct play *play)
+{
+	free(play->said);
+	text_release(&play->seen);
+	keyword_pool_free(&play->pool);
+}
+
+static void see_message(void *ctx, uint32_t uid, struct flags flags)
+{
+	struct play *play = ctx;
+
+	text_printf(&play->seen, "%" PRIu32 "=%x ", uid, flags.system);
+}
+
+static void see_vanished(void *ctx, uint32_t first, uint32_t last)
+{
+	struct play *play = ctx;
+
+	text_printf(&play->seen, "-%" PRIu32 ":%" PRIu32 " ", first, last);
+}
+
+static void see_uid(void *ctx, uint32_t uid)
+{
+	struct play *play = ctx;
+
+	text_printf(&play->seen, "%" PRIu32 " ", uid);
+}
+
+/* ---- views ---- */
+
+static const struct view_row {
+	const char *capabilities;
+	const char *answers;
+	struct imap_view_request request;
+	int result;
+	int kind;
+	bool complete;
+	const char *seen;
+	const char *said; /* without LOGOUT */
+} views[] = {
+	/* nothing is remembered: all of it, in one write */
+	{"UIDPLUS",
+	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS (\\Seen))\r\n"
+	 "* 2 FETCH (UID 5 FLAGS ())\r\nm3 OK x\r\n",
+	 {0, 0, 0, false},
+	 0,
+	 VIEW_FULL,
+	 true,
+	 "3=10 5=0 ",
+	 "m2 SELECT \"b\"\r\nm3 UID FETCH 1:4294967295 (UID FLAGS)\r\n"},
+	/* one message short */
+	{"UIDPLUS",
+	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\nm3 OK "
+	 "x\r\n",
+	 {0, 0, 0, false},
+	 0,
+	 VIEW_FULL,
+	 false,
+	 "3=0 ",
+	 NULL},
+	/* one arrives, one goes, one is told again meanwhile */
+	{"UIDPLUS",
+	 "* 2 EXISTS\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\n* 2 FETCH (UID 5 FLAGS ())\r\n"
+	 "* 1 FETCH (UID 3 FLAGS (\\Seen))\r\n* 1 EXPUNGE\r\nm3 OK x\r\n",
+	 {0, 0, 0, false},
+	 0,
+	 VIEW_FULL,
+	 false,
+	 "3=0 5=0 ",
+	 NULL},
+	{"UIDPLUS",
+	 "* 2 EXISTS\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\n* 2 EXPUNGED\r\nm3 OK x\r\n",
+	 {0, 0, 0, false},
+	 0,
+	 VIEW_FULL,
+	 true,
+	 "3=0 ",
+	 NULL},
+	/* an empty mailbox, and a server that then refuses to FETCH */
+	{"UIDPLUS",
+	 "* 0 EXISTS\r\nm2 OK x\r\nm3 NO empty\r\n",
+	 {0, 0, 0, false},
+	 0,
+	 VIEW_FULL,
+	 true,
+	 "",
+	 NULL},
+	{"UIDPLUS",
+	 "* 1 EXISTS\r\nm2 OK x\r\nm3 NO cannot\r\n",
+	 {0, 0, 0, false},
+	 -1,
+	 0,
+	 false,
+	 "",
+	 NULL},
+	{"UIDPLUS",
+	 "m2 NO no such mailbox\r\nm3 BAD none selected\r\n",
+	 {0, 0, 0, false},
+	 -1,
+	 0,
+	 false,
+	 "",
+	 NULL},
+	/* QRESYNC */
+	{QUICK,
+	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 20] x\r\n* VANISHED "
+	 "(EARLIER) 1,4\r\n"
+	 "* 2 FETCH (UID 5 FLAGS () MODSEQ (20))\r\nm3 OK x\r\n",
+	 {9, 15, 6, false},
+	 0,
+	 VIEW_DELTA,
+	 true,
+	 "-1:1 -4:4 5=0 ",
+	 "m3 SELECT \"b\" (QRESYNC (9 15))\r\n"},
+	{QUICK,
+	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 15] x\r\nm3 OK x\r\n",
+	 {9, 15, 6, false},
+	 0,
+	 VIEW_DELTA,
+	 true,
+	 "",
+	 "m3 SELECT \"b\" (QRESYNC (9 15))\r\n"},
+	/* another UIDVALIDITY, or a server that went back in time: all of it */
+	{QUICK,
+	 "* 1 EXISTS\r\n* OK [UIDVALIDITY 8] x\r\n* OK [HIGHESTMODSEQ 20] x\r\nm3 OK x\r\n"
+	 "* 1 FETCH (UID 1 FLAGS ())\r\nm4 OK x\r\n",
+	 {9, 15, 6, false},
+	 0,
+	 VIEW_FULL,
+	 true,
+	 "1=0 ",
+	 "m3 SELECT \"b\" (QRESYNC (9 15))\r\nm4 UID FETCH 1:4294967295 (UID FLAGS)\r\n"},
+	{QUICK,
+	 "* 1 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 14] x\r\nm3 OK x\r\n"
+	 "* 1 FETCH (UID 1 FLAGS ())\r\nm4 OK x\r\n",
+	 {9, 15, 6, false},
+	 0,
+	 VIEW_FULL,
+	 true,
+	 "1=0 ",
+	 NULL},
+	/* CONDSTORE alone */
+	{"CONDSTORE",
+	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 20] x\r\nm2 OK x\r\n"
+	 "* 1 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (20))\r\nm3 OK x\r\n* 2 FETCH (UID 7 FLAGS "
+	 "())\r\nm4 OK x\r\n",
+	 {9, 15, 6, false},
+	 0,
+	 VIEW_FLAGS,
+	 true,
+	 "3=10 7=0 ",
+	 "m2 SELECT \"b\" (CONDSTORE)\r\nm3 UID FETCH 1:5 (UID FLAGS) (CHANGEDSINCE 15)\r\n"
+	 "m4 UID FETCH 6:4294967295 (UID FLAGS)\r\n"},
+	/* the connection ends in the middle */
+	{"UIDPLUS",
+	 "* 2 EXISTS\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\n* BYE gone\r\n",
+	 {0, 0, 0, false},
+	 -1,
+	 0,
+	 false,
+	 "3=0 ",
+	 NULL},
+};
+
+static void test_views(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
+		const struct view_row *row = &views[i];
+		struct play play;
+		struct imap_view_sink sink = {&play, see_message, see_vanished};
+		struct imap_view view = {.kind = VIEW_FULL};
+		int result;
+
+		play_open(&play, row->capabilities, row->answers);
+		result = imap_view(play.conn, "b", false, &row->request, &sink, &view, &play.err);
+		CU_ASSERT_EQUAL(result, row->result);
+		CU_ASSERT_STRING_EQUAL(text_get(&play.seen), row->seen);
+		if (result == 0) {
+			CU_ASSERT_EQUAL((int)view.kind, row->kind);
+			CU_ASSERT_EQUAL(view.complete, row->complete);
+		}
+		if (row->said != NULL) {
+			play_close(&play);
+			CU_ASSERT_EQUAL(strncmp(play.said, row->said, strlen(row->said)), 0);
+			CU_ASSERT_PTR_NOT_NULL(strstr(play.said + strlen(row->said), "LOGOUT"));
+		} else {
+			imap_close(&play.conn);
+			unlink(play.server);
+			unlink(play.sent);
+		}
+		play_release(&play);
+	}
+}
+
+/* ---- lists ---- */
+
+static void test_list(void)
+{
+	struct arena *arena = arena_new();
+	struct imap_mailbox *mailboxes;
+	struct play play;
+	size_t n;
+
+	play_open(&play, QUICK,
+		  "* LIST () \"/\" z\r\n* LIST () \"/\" inbox\r\n* LIST () \"/\" INBOX\r\n"
+		  "* LIST (\\Noselect) \"/\" a\r\n* LIST () \"/\" \"#s/x\"\r\n* LIST () \"/\" "
+		  "\"#s\"\r\n"
+		  "* STATUS z (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 HIGHESTMODSEQ 4)\r\n"
+		  "* STATUS INBOX (MESSAGES 5 UIDNEXT 6 UIDVALIDITY 7)\r\nm3 OK x\r\n");
+	CU_ASSERT_EQUAL_FATAL(imap_list(play.conn, arena, true, &mailboxes, &n, &play.err), 0);
+	CU_ASSERT_EQUAL_FATAL(n, 3);
+	CU_ASSERT_STRING_EQUAL(mailboxes[0].name, "INBOX");
+	CU_ASSERT_EQUAL(mailboxes[0].status.exists, 5);
+	CU_ASSERT_STRING_EQUAL(mailboxes[1].name, "a");
+	CU_ASSERT_TRUE(mailboxes[1].noselect && !mailboxes[1].status.known);
+	CU_ASSERT_STRING_EQUAL(mailboxes[2].name, "z");
+	CU_ASSERT_EQUAL(mailboxes[2].status.highestmodseq, 4);
+	play_close(&play);
+	CU_ASSERT_STRING_EQUAL(play.said,
+			       "m3 LIST \"\" \"*\" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY "
+			       "HIGHESTMODSEQ))\r\nm4 LOGOUT\r\n");
+	play_release(&play);
+	play_open(&play, "",
+		  "* LIST () \"/\" z\r\n* LIST () \"/\" y\r\nm2 OK x\r\nm3 NO not now\r\n"
+		  "* STATUS z (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)\r\nm4 OK x\r\n");
+	CU_ASSERT_EQUAL_FATAL(imap_list(play.conn, arena, true, &mailboxes, &n, &play.err), 0);
+	CU_ASSERT_EQUAL_FATAL(n, 2);
+	CU_ASSERT_FALSE(mailboxes[0].status.known);
+	CU_ASSERT_TRUE(mailboxes[1].status.known);
+	play_close(&play);
+	play_release(&play);
+	play_open(&play, "", "* LIST () \"/\" z\r\nm2 NO trouble\r\n");
+	CU_ASSERT_EQUAL(imap_list(play.conn, arena, false, &mailboxes, &n, &play.err), -1);
+	CU_ASSERT_EQUAL(play.err.kind, ERROR_REFUSED);
+	play_close(&play);
+	play_release(&play);
+	arena_free(&arena);
+}
+
+/* ---- appends ---- */
+
+static char append_path[2][40];
+static struct imap_append *append_now;
+
+static int open_append(void *ctx, size_t i)
+{
+	(void)ctx;
+	append_now[i].fd = open(append_path[i % 2], O_RDONLY);
+	return append_now[i].fd >= 0 ? 0 : -1;
+}
+
+static void close_append(void *ctx, size_t i)
+{
+	(void)ctx;
+	close(append_now[i].fd);
+}
+
+static const struct append_row {
+	const char *capabilities;
+	const char *answers;
+	uint64_t sizes[2]; /* "a\nb" and "c\r\n" */
+	int result;
+	const char *seen; /* outcome/uid of each */
+	const char *said;
+} append_rows[] = {
+	{"LITERAL+ UIDPLUS",
+	 "m2 OK [APPENDUID 7 11] x\r\nm3 OK [APPENDUID 7 12] x\r\n",
+	 {4, 3},
+	 0,
+	 "1/11 1/12 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {4+}\r\na\r\nb\r\n"
+	 "m3 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {3+}\r\nc\r\n\r\n"},
+	{"",
+	 "+ go\r\nm2 OK x\r\n+ go\r\nm3 NO [OVERQUOTA] full\r\n",
+	 {4, 3},
+	 0,
+	 "1/0 2/0 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {4}\r\na\r\nb\r\n"
+	 "m3 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {3}\r\nc\r\n\r\n"},
+	/* refused before the literal; without a mailbox the rest is not tried */
+	{"",
+	 "m2 NO [TRYCREATE] none\r\n",
+	 {4, 3},
+	 0,
+	 "2/0 3/0 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {4}\r\nm3 LOGOUT\r\n"},
+	/* the file is not of the size that was said: nothing is sent of it */
+	{"LITERAL+",
+	 "m2 OK x\r\n",
+	 {5, 3},
+	 0,
+	 "3/0 1/0 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {3+}\r\nc\r\n\r\n"},
+	/* several at once, refused, then one by one */
+	{"LITERAL+ MULTIAPPEND",
+	 "m2 OK [APPENDUID 7 11:12] x\r\n",
+	 {4, 3},
+	 0,
+	 "1/11 1/12 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {4+}\r\na\r\nb"
+	 " \" 1-Jan-1970 00:00:00 +0000\" {3+}\r\nc\r\n\r\n"},
+	{"LITERAL+ MULTIAPPEND",
+	 "m2 NO one is bad\r\nm3 OK [APPENDUID 7 11] x\r\nm4 NO bad\r\n",
+	 {4, 3},
+	 0,
+	 "1/11 2/0 ",
+	 NULL},
+	/* a UID that cannot be right is not believed */
+	{"LITERAL+ MULTIAPPEND", "m2 OK [APPENDUID 7 11:13] x\r\n", {4, 3}, 0, "1/0 1/0 ", NULL},
+	{"LITERAL+ UIDPLUS",
+	 "m2 OK [APPENDUID 7 x] x\r\nm3 OK [APPENDUID 0 12] x\r\n",
+	 {4, 3},
+	 0,
+	 "1/0 1/0 ",
+	 NULL},
+	/* too big for the server */
+	{"LITERAL+ APPENDLIMIT=3", "m2 OK x\r\n", {4, 3}, 0, "2/0 1/0 ", NULL},
+	/* cut: the second is in doubt */
+	{"LITERAL+", "m2 OK x\r\n* BYE bye\r\n", {4, 3}, -1, "1/0 0/0 ", NULL},
+};
+
+static void write_file(char path[40], const char *text)
+{
+	int fd;
+
+	snprintf(path, 40, "/tmp/mailtwin-test-XXXXXX");
+	fd = mkstemp(path);
+	CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void run_append(const struct append_row *row)
+{
+	struct imap_append appends[2];
+	struct imap_append_source source = {NULL, open_append, close_append};
+	struct play play;
+
+	memset(appends, 0, sizeof(appends));
+	for (int i = 0; i < 2; i++)
+		appends[i].size = row->sizes[i];
+	append_now = appends;
+	play_open(&play, row->capabilities, row->answers);
+	CU_ASSERT_EQUAL(imap_append(play.conn, "b", appends, 2, &source, &play.err), row->result);
+	for (int i = 0; i < 2; i++)
+		text_printf(&play.seen, "%d/%" PRIu32 " ", (int)appends[i].outcome, appends[i].uid);
+	CU_ASSERT_STRING_EQUAL(text_get(&play.seen), row->seen);
+	if (row->said != NULL) {
+		play_close(&play);
+		CU_ASSERT_EQUAL(strncmp(play.said, row->said, strlen(row->said)), 0);
+	} else {
+		imap_close(&play.conn);
+		unlink(play.server);
+		unlink(play.sent);
+	}
+	play_release(&play);
+}
+
+static void test_appends(void)
+{
+	write_file(append_path[0], "a\nb");
+	write_file(append_path[1], "c\r\n");
+	for (size_t i = 0; i < ARRAY_SIZE(append_rows); i++)
+		run_append(&append_rows[i]);
+	unlink(append_path[0]);
+	unlink(append_path[1]);
+}
+
+/* ---- removing ---- */
+
+static const struct destroy_row {
+	const char *capabilities;
+	const char *answers; /* from the SELECT on */
+	int result;
+	const char *gone;
+	size_t left;
+	const char *said;
+} destroy_rows[] = {
+	{QUICK, "m3 OK x\r\nm4 OK x\r\n* VANISHED 2,4\r\nm5 OK x\r\n", 0, "2 4 ", 0,
+	 "m3 SELECT \"b\" (CONDSTORE)\r\nm4 UID STORE 2,4 +FLAGS.SILENT (\\Deleted)\r\n"
+	 "m5 UID EXPUNGE 2,4\r\nm6 LOGOUT\r\n"},
+	{"UIDPLUS", "m2 OK x\r\nm3 OK x\r\n* 1 EXPUNGE\r\nm4 OK x\r\n* SEARCH 4\r\nm5 OK x\r\n", 0,
+	 "2 ", 1,
+	 "m2 SELECT \"b\"\r\nm3 UID STORE 2,4 +FLAGS.SILENT (\\Deleted)\r\nm4 UID EXPUNGE 2,4\r\n"
+	 "m5 UID SEARCH UID 2,4\r\nm6 LOGOUT\r\n"},
+	/* no UIDPLUS: only what is there is marked; all marked are ours */
+	{"",
+	 "m2 OK x\r\n* SEARCH 2\r\nm3 OK x\r\nm4 OK x\r\n* SEARCH 2\r\nm5 OK x\r\n* 1 "
+	 "EXPUNGED\r\nm6 OK x\r\n"
+	 "* SEARCH\r\nm7 OK x\r\n",
+	 0, "2 4 ", 0,
+	 "m2 SELECT \"b\"\r\nm3 UID SEARCH UID 2,4\r\nm4 UID STORE 2 +FLAGS.SILENT (\\Deleted)\r\n"
+	 "m5 UID SEARCH DELETED\r\nm6 EXPUNGE\r\nm7 UID SEARCH UID 2,4\r\nm8 LOGOUT\r\n"},
+	/* somebody else's is marked too: no EXPUNGE */
+	{"",
+	 "m2 OK x\r\n* SEARCH 2 4\r\nm3 OK x\r\nm4 OK x\r\n* SEARCH 2 3 4\r\nm5 OK x\r\n* SEARCH 2 "
+	 "4\r\nm6 OK x\r\n",
+	 0, "", 2,
+	 "m2 SELECT \"b\"\r\nm3 UID SEARCH UID 2,4\r\nm4 UID STORE 2,4 +FLAGS.SILENT "
+	 "(\\Deleted)\r\n"
+	 "m5 UID SEARCH DELETED\r\nm6 UID SEARCH UID 2,4\r\nm7 LOGOUT\r\n"},
+	{QUICK, "m3 OK x\r\nm4 NO [NOPERM] no\r\nm5 OK x\r\n", -1, "", 2, NULL},
+};
+
+static void test_destroy(void)
+{
+	static const uint32_t uids[] = {2, 4};
+
+	for (size_t i = 0; i < ARRAY_SIZE(destroy_rows); i++) {
+		const struct destroy_row *row = &destroy_rows[i];
+		struct play play;
+		size_t left;
+
+		play_open(&play, row->capabilities, row->answers);
+		CU_ASSERT_EQUAL_FATAL(imap_select(play.conn, "b", false, NULL, &play.err), 0);
+		CU_ASSERT_EQUAL(imap_destroy(play.conn, uids, 2, see_uid, &play, &left, &play.err),
+				row->result);
+		CU_ASSERT_STRING_EQUAL(text_get(&play.seen), row->gone);
+		CU_ASSERT_EQUAL(left, row->left);
+		play_close(&play);
+		if (row->said != NULL)
+			CU_ASSERT_STRING_EQUAL(play.said, row->said);
+		play_release(&play);
+	}
+}
+
+/* ---- copies ---- */
+
+static void test_copies(void)
+{
+	static const struct {
+		const char *answers;
+		uint32_t targets[2];
+		uint32_t uidvalidity;
+	} rows[] = {
+		{"m4 OK [COPYUID 7 2,4 11:12] x\r\n", {11, 12}, 7},
+		{"* OK [COPYUID 7 2,4 11:12] x\r\nm4 OK x\r\n", {11, 12}, 7},
+		{"m4 OK [COPYUID 7 4 12] x\r\n", {0, 12}, 7},
+		{"m4 OK x\r\n", {0, 0}, 0},
+		{"m4 OK [COPYUID 7 2,4 11:13] x\r\n", {0, 0}, 0},
+		{"m4 OK [COPYUID 0 2,4 11:12] x\r\n", {0, 0}, 0},
+		{"* OK [COPYUID 7 2 11] x\r\nm4 OK [COPYUID 8 4 12] x\r\n", {0, 0}, 0},
+	};
+	static const uint32_t uids[] = {2, 4};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct imap_copy_result result;
+		char *answers = xasprintf("m3 OK x\r\n%s", rows[i].answers);
+		uint32_t targets[2];
+		struct play play;
+
+		play_open(&play, QUICK, answers);
+		CU_ASSERT_EQUAL_FATAL(imap_select(play.conn, "b", false, NULL, &play.err), 0);
+		CU_ASSERT_EQUAL(imap_copy(play.conn, uids, 2, "c", targets, &result, &play.err), 0);
+		CU_ASSERT_EQUAL(targets[0], rows[i].targets[0]);
+		CU_ASSERT_EQUAL(targets[1], rows[i].targets[1]);
+		CU_ASSERT_EQUAL(result.uidvalidity, rows[i].uidvalidity);
+		play_close(&play);
+		play_release(&play);
+		free(answers);
+	}
+}
+
+/* ---- what must not be sent ---- */
+
+static void test_injection(void)
+{
+	struct play play;
+
+	play_open(&play, "", "m3 OK x\r\nm4 OK x\r\n");
+	CU_ASSERT_EQUAL(imap_delete(play.conn, "a\r\nm9 DELETE b", &play.err), -1);
+	CU_ASSERT_EQUAL(play.err.kind, ERROR_REFUSED);
+	CU_ASSERT_EQUAL(imap_delete(play.conn, "a\"b\\c", &play.err), 0);
+	play_close(&play);
+	CU_ASSERT_STRING_EQUAL(play.said, "m3 DELETE \"a\\\"b\\\\c\"\r\nm4 LOGOUT\r\n");
+	play_release(&play);
+}
+
+int main(void)
+{
+	static const struct test_case cases[] = {
+		{"views", test_views},      {"lists", test_list},    {"appends", test_appends},
+		{"removing", test_destroy}, {"copies", test_copies}, {"injection", test_injection},
+	};
+
+	return run_tests("imap session", cases, ARRAY_SIZE(cases));
+}
