@@ -299,8 +299,12 @@ static int send_one(struct appending *work, size_t i, bool small, struct error *
 	put_head(work->conn, append, plus);
 	note_sent(work, i);
 	index = note_command(work, 1);
-	if (command_send_open(work->conn, index, append->size, !plus, &refused_early, err) < 0)
-		return broken(work, err);
+	if (command_send_open(work->conn, index, append->size, !plus, &refused_early, err) < 0) {
+		broken(work, err);
+		if (!plus && append->outcome == OUTCOME_UNKNOWN)
+			append->outcome = OUTCOME_NOT_SENT; /* its octets never left */
+		return -1;
+	}
 	if (refused_early)
 		return 0;
 	if (send_body(work, append, small, err) < 0)

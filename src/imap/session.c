@@ -14,9 +14,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0"
 #endif
