@@ -394,6 +394,13 @@ int imap_view(struct imap_conn *conn, const char *mailbox, bool examine,
 	if (operation_begin(conn, &operation, err) < 0)
 		return -1;
 	result = first_round(&viewing, err);
+	if (result < 0 && !conn->dead && viewing.kind == VIEW_DELTA &&
+	    viewing.select_reply.condition == CONDITION_BAD) { /* QRESYNC in name only */
+		conn->capabilities &= ~(uint32_t)CAP_QRESYNC;
+		viewing.kind = choose(conn, request);
+		viewing.step = STEP_SELECT;
+		result = first_round(&viewing, err);
+	}
 	if (result == 0 && needs_full(&viewing))
 		result = second_round(&viewing, err);
 	operation_end(conn);

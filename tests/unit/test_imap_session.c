@@ -233,6 +233,17 @@ static const struct view_row {
 	 true,
 	 "1=0 ",
 	 NULL},
+	/* QRESYNC in name only */
+	{QUICK,
+	 "m3 BAD what\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 20] x\r\nm4 "
+	 "OK x\r\n"
+	 "m5 OK x\r\n* 1 FETCH (UID 7 FLAGS ())\r\nm6 OK x\r\n",
+	 {9, 15, 6, false},
+	 0,
+	 VIEW_FLAGS,
+	 true,
+	 "7=0 ",
+	 "m3 SELECT \"b\" (QRESYNC (9 15))\r\nm4 SELECT \"b\" (CONDSTORE)\r\n"},
 	/* CONDSTORE alone */
 	{"CONDSTORE",
 	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 20] x\r\nm2 OK x\r\n"
