@@ -242,11 +242,17 @@ int etpan_dispatch(struct imap_conn *conn, const char *data, size_t len, struct 
 /* What follows the word NAMESPACE; false if it makes no sense. */
 bool namespace_take(struct imap_conn *conn, const char *p, size_t len);
 
-/* ---- session.c, auth.c, scram.c ---- */
+/* ---- capabilities.c ---- */
 
 void capabilities_take(struct imap_conn *conn, const char *p, size_t len);
 void capabilities_word(struct imap_conn *conn, const char *word);
 void capabilities_clear(struct imap_conn *conn);
+void capabilities_disable(struct imap_conn *conn, const struct imap_options *options);
+/* Draws the consequences once the last list was read. */
+void capabilities_settle(struct imap_conn *conn);
+
+/* ---- session.c, auth.c, scram.c ---- */
+
 /* Waits for the answers to ID, ENABLE and NAMESPACE if they are still out. */
 int session_finish_setup(struct imap_conn *conn, struct error *err);
 int auth_login(struct imap_conn *conn, const struct imap_options *options, struct error *err);

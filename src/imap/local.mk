@@ -4,6 +4,7 @@ noinst_LIBRARIES += src/imap/libimap.a
 src_imap_libimap_a_SOURCES = \
 	src/imap/append.c \
 	src/imap/auth.c \
+	src/imap/capabilities.c \
 	src/imap/connect.c \
 	src/imap/deflate.c \
 	src/imap/driver.c \
