@@ -25,3 +25,9 @@ bin_PROGRAMS += mailtwin
 mailtwin_SOURCES = src/cmd/main.c
 mailtwin_LDADD = src/cmd/libcmd.a src/sync/libsync.a src/maildir/libmaildir.a \
 	src/imap/libimap.a src/state/libstate.a src/core/libcore.a src/base/libbase.a
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_report
+endif
+tests_unit_test_report_SOURCES = tests/unit/test_report.c tests/unit/check.h
+tests_unit_test_report_LDADD = $(mailtwin_LDADD) $(CUNIT_LIBS)

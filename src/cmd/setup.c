@@ -9,7 +9,7 @@
 
 static const char first_steps[] =
 	"\n"
-	"To begin, write this into a file there and fill in your own words:\n"
+	"To begin, make that file, with this in it and your own words filled in:\n"
 	"\n"
 	"    account work {\n"
 	"        host = 'imap.example.org'\n"
@@ -23,7 +23,8 @@ static const char first_steps[] =
 	"    mailtwin sync --dry-run\n"
 	"    mailtwin sync\n"
 	"\n"
-	"mailtwin.conf(5) explains every option; -c FILE or $MAILTWIN_CONFIG name another file.\n";
+	"mailtwin.conf(5) explains every option; -c FILE or $MAILTWIN_CONFIG name another file.\n"
+	"(In a later version `mailtwin init' will ask a few questions and write it for you.)\n";
 
 int load_config(struct config **config, const struct options *options)
 {

@@ -9,6 +9,7 @@
  * - "${NAME}" of a variable that is not set is an empty string: an error.
  * - A star outside quotes is dropped without a word, so that folders = { * } chooses nothing.
  * - "a|b" as a name reaches into a section; "+=" works on lists only.
+ * - An include( that breaks off leaks its arguments: exactly one in parentheses.
  * - An empty list calls nobody back, so a list given twice would go unseen: { } becomes { '' }.
  * - NUL ends the text.
  *
@@ -28,6 +29,7 @@ struct scanner {
 	int opened;        /* line of the brace that took us to this depth, or a deeper one */
 	bool after_equals; /* the token before was '=' */
 	bool list_open;    /* the token before was a list's opening brace */
+	enum { NO_PARENTHESIS, PARENTHESIS_OPEN, ARGUMENT_READ } argument;
 	struct error *err;
 };
 
@@ -88,23 +90,30 @@ static int skip_block_comment(struct scanner *s)
 	return fail(s, "the comment that begins with /* is not closed");
 }
 
+/* The length of a variable's name. */
+static size_t name_length(const char *p, const char *end)
+{
+	size_t len = 0;
+
+	while (p + len < end && (ascii_is_alpha(p[len]) || ascii_is_digit(p[len]) || p[len] == '_'))
+		len++;
+	return len;
+}
+
 /* At "${" in double quotes. */
 static int scan_variable(struct scanner *s)
 {
-	const char *close = memchr(s->at, '}', (size_t)(s->end - s->at));
-	const char *newline = memchr(s->at, '\n', (size_t)(s->end - s->at));
-	char *name, *fallback;
-	bool known;
+	const char *rest = s->at + 2 + name_length(s->at + 2, s->end);
+	const char *close = memchr(rest, '}', (size_t)(s->end - rest));
+	const char *newline = memchr(rest, '\n', (size_t)(s->end - rest));
+	bool fallback = rest + 1 < s->end && rest[0] == ':' && rest[1] == '-';
+	char *name;
 
-	if (close == NULL || (newline != NULL && newline < close))
-		return fail(s, "${ without a closing brace; write \\$ for a dollar sign");
-	name = xstrndup(s->at + 2, (size_t)(close - s->at - 2));
-	fallback = strchr(name, ':');
-	known = fallback != NULL && fallback[1] == '-';
-	if (known)
-		*fallback = '\0';
-	known = known || getenv(name) != NULL;
-	if (!known || *name == '\0' || strpbrk(name, "\"\\'") != NULL) {
+	if (close == NULL || rest == s->at + 2 || (newline != NULL && newline < close) ||
+	    (close != rest && !fallback))
+		return fail(s, "expected ${NAME} or ${NAME:-value}; write \\$ for a dollar sign");
+	name = xstrndup(s->at + 2, (size_t)(rest - s->at - 2));
+	if (!fallback && getenv(name) == NULL) {
 		error_set(s->err, ERROR_CONFIG,
 			  "%s:%d: the environment variable '%s' is not set; "
 			  "write ${%s:-value} to give a default",
@@ -215,10 +224,28 @@ static int scan_punctuation(struct scanner *s)
 	return 0;
 }
 
+/* Follows "( argument )" at the token that begins with c. */
+static int follow_argument(struct scanner *s, int c)
+{
+	bool is_string = c == '\'' || c == '"' || is_word(c);
+
+	if (s->argument == NO_PARENTHESIS && c == '(')
+		s->argument = PARENTHESIS_OPEN;
+	else if (s->argument == PARENTHESIS_OPEN && is_string)
+		s->argument = ARGUMENT_READ;
+	else if (s->argument == ARGUMENT_READ && c == ')')
+		s->argument = NO_PARENTHESIS;
+	else if (s->argument != NO_PARENTHESIS)
+		return fail(s, "include: expected one file name or pattern");
+	return 0;
+}
+
 static int scan_token(struct scanner *s)
 {
 	int c = peek(s, 0), result;
 
+	if (follow_argument(s, c) != 0)
+		return -1;
 	if (c == '\'')
 		result = scan_single_quoted(s);
 	else if (c == '"')
@@ -269,9 +296,10 @@ int config_scan(struct scanned *scanned, const char *file, const char *data, siz
 		}
 	}
 	text_putc(&scanned->text, '\n');
-	if (s.depth != 0) {
-		s.line = s.opened;
-		fail(&s, "the brace { is not closed");
+	if (s.depth != 0 || s.argument != NO_PARENTHESIS) {
+		s.line = s.depth != 0 ? s.opened : s.line;
+		fail(&s, s.depth != 0 ? "the brace { is not closed"
+				      : "include: expected one file name or pattern");
 		scanned_release(scanned);
 		return -1;
 	}

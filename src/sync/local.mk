@@ -31,3 +31,10 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/words.c \
 	src/sync/words.h \
 	src/sync/workers.c
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_config
+endif
+tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/check.h
+tests_unit_test_config_LDADD = src/sync/libsync.a src/imap/libimap.a src/core/libcore.a \
+	src/base/libbase.a $(CUNIT_LIBS)
