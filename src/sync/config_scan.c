@@ -100,17 +100,25 @@ static size_t name_length(const char *p, const char *end)
 	return len;
 }
 
+/* The closing brace on this line, or NULL. */
+static const char *find_brace(const char *p, const char *end)
+{
+	for (; p < end && *p != '\n'; p++) {
+		if (*p == '}')
+			return p;
+	}
+	return NULL;
+}
+
 /* At "${" in double quotes. */
 static int scan_variable(struct scanner *s)
 {
 	const char *rest = s->at + 2 + name_length(s->at + 2, s->end);
-	const char *close = memchr(rest, '}', (size_t)(s->end - rest));
-	const char *newline = memchr(rest, '\n', (size_t)(s->end - rest));
+	const char *close = find_brace(rest, s->end);
 	bool fallback = rest + 1 < s->end && rest[0] == ':' && rest[1] == '-';
 	char *name;
 
-	if (close == NULL || rest == s->at + 2 || (newline != NULL && newline < close) ||
-	    (close != rest && !fallback))
+	if (close == NULL || rest == s->at + 2 || (close != rest && !fallback))
 		return fail(s, "expected ${NAME} or ${NAME:-value}; write \\$ for a dollar sign");
 	name = xstrndup(s->at + 2, (size_t)(rest - s->at - 2));
 	if (!fallback && getenv(name) == NULL) {
