@@ -411,6 +411,7 @@ static const struct append_row {
 	 "1/11 2/0 ",
 	 NULL},
 	/* a UID that cannot be right is not believed */
+	{"LITERAL+ MULTIAPPEND", "m2 OK [APPENDUID 7 11] x\r\n", {4, 3}, 0, "1/0 1/0 ", NULL},
 	{"LITERAL+ MULTIAPPEND", "m2 OK [APPENDUID 7 11:13] x\r\n", {4, 3}, 0, "1/0 1/0 ", NULL},
 	{"LITERAL+ UIDPLUS",
 	 "m2 OK [APPENDUID 7 x] x\r\nm3 OK [APPENDUID 0 12] x\r\n",
