@@ -68,10 +68,19 @@ static int status_of_final(const struct sync_run *run, const struct final_word *
 
 static void tell_crash(struct sync_run *run, struct job *job, int status)
 {
-	char *what = process_describe(status);
-	char *message = xasprintf("the process of this account %s without finishing; "
-				  "the next run goes on from what was done",
-				  what);
+	struct error stopped = {.kind = ERROR_STOPPED,
+				.text = "stopped at once by a second signal"};
+	char *what, *message;
+
+	if (run->stops > 1) {
+		job->exit = exit_status_of(&stopped);
+		job_problem(run, job, problem_kind_of(&stopped), stopped.text);
+		return;
+	}
+	what = process_describe(status);
+	message = xasprintf("the process of this account %s without finishing; "
+			    "the next run goes on from what was done",
+			    what);
 
 	job->exit = EXIT_TEMPORARY;
 	job_problem(run, job, PROBLEM_LOCAL, message);
@@ -168,73 +177,6 @@ static void hook_ended(struct sync_run *run, struct job *job, int status)
 	free(what);
 }
 
-/* ---- the beginning ---- */
-
-static void start_child(struct sync_run *run, struct job *job, const char *password)
-{
-	struct error err = {0};
-
-	job->state = JOB_RUNNING;
-	job->began = monotonic_now();
-	job->progress.account = job->account->name;
-	if (job_fork(run, job, password, &err) != 0)
-		job_fail(run, job, &err);
-}
-
-static void start_job(struct sync_run *run, struct job *job)
-{
-	struct process_options command = {.command = job->account->password_command,
-					  .capture = true};
-	struct error err;
-
-	if (command.command == NULL) {
-		start_child(run, job, job->account->password);
-		return;
-	}
-	log_verbose("%s: password-command", job->account->name);
-	progress_clear();
-	job->state = JOB_PASSWORD;
-	if (process_start(&job->command, &command, &err) != 0)
-		job_fail(run, job, &err);
-}
-
-static void password_ended(struct sync_run *run, struct job *job, int status)
-{
-	struct error err = {0};
-	char *password = NULL;
-
-	if (run->stops != 0)
-		error_set(&err, ERROR_STOPPED, "stopped by a signal");
-	else
-		check_password_output(status, text_get(&job->command.line), job->command.line.len,
-				      &password, &err);
-	process_release(&job->command);
-	if (password == NULL)
-		job_fail(run, job, &err);
-	else
-		start_child(run, job, password);
-	wipe(password);
-	free(password);
-}
-
-static void start_what_can(struct sync_run *run)
-{
-	struct error stopped = {.kind = ERROR_STOPPED, .text = "stopped by a signal"};
-
-	for (size_t i = 0; i < run->n_jobs; i++) {
-		struct job *job = &run->jobs[i];
-		size_t busy = count_state(run, JOB_RUNNING) + count_state(run, JOB_PASSWORD);
-
-		if (job->state == JOB_ENDED && count_state(run, JOB_HOOK) == 0)
-			start_hook(run, job);
-		else if (job->state == JOB_QUEUED && run->stops != 0)
-			job_fail(run, job, &stopped);
-		else if (job->state == JOB_QUEUED && busy < run->at_once &&
-			 count_state(run, JOB_PASSWORD) == 0)
-			start_job(run, job);
-	}
-}
-
 /* ---- signals ---- */
 
 static void forward_stop(struct sync_run *run)
@@ -276,6 +218,76 @@ static void kill_the_slow(struct sync_run *run)
 	run->kill_after = 0;
 	run->stops = 3;
 	forward_stop(run);
+}
+
+/* ---- the beginning ---- */
+
+static void start_child(struct sync_run *run, struct job *job, const char *password)
+{
+	struct error err = {0};
+
+	job->state = JOB_RUNNING;
+	job->began = monotonic_now();
+	job->progress.account = job->account->name;
+	if (job_fork(run, job, password, &err) != 0)
+		job_fail(run, job, &err);
+}
+
+static void start_job(struct sync_run *run, struct job *job)
+{
+	struct process_options command = {.command = job->account->password_command,
+					  .capture = true};
+	struct error err;
+
+	if (command.command == NULL) {
+		start_child(run, job, job->account->password);
+		return;
+	}
+	log_verbose("%s: password-command", job->account->name);
+	progress_clear();
+	job->state = JOB_PASSWORD;
+	if (process_start(&job->command, &command, &err) != 0)
+		job_fail(run, job, &err);
+}
+
+static void password_ended(struct sync_run *run, struct job *job, int status)
+{
+	struct error err = {0};
+	char *password = NULL;
+
+	/* ^C while it had the terminal was meant for all of us. */
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT && run->stops == 0)
+		on_stop_signal(run);
+	if (run->stops != 0)
+		error_set(&err, ERROR_STOPPED, "stopped by a signal");
+	else
+		check_password_output(status, text_get(&job->command.line), job->command.line.len,
+				      &password, &err);
+	process_release(&job->command);
+	if (password == NULL)
+		job_fail(run, job, &err);
+	else
+		start_child(run, job, password);
+	wipe(password);
+	free(password);
+}
+
+static void start_what_can(struct sync_run *run)
+{
+	struct error stopped = {.kind = ERROR_STOPPED, .text = "stopped by a signal"};
+
+	for (size_t i = 0; i < run->n_jobs; i++) {
+		struct job *job = &run->jobs[i];
+		size_t busy = count_state(run, JOB_RUNNING) + count_state(run, JOB_PASSWORD);
+
+		if (job->state == JOB_ENDED && count_state(run, JOB_HOOK) == 0)
+			start_hook(run, job);
+		else if (job->state == JOB_QUEUED && run->stops != 0)
+			job_fail(run, job, &stopped);
+		else if (job->state == JOB_QUEUED && busy < run->at_once &&
+			 count_state(run, JOB_PASSWORD) == 0)
+			start_job(run, job);
+	}
 }
 
 /* ---- messages ---- */
