@@ -281,22 +281,12 @@ static bool name_is_planned(const struct planner *p, const char *name)
 	return false;
 }
 
-static void plan_new_place(struct planner *p, size_t i)
+static void name_new_place(struct planner *p, struct folder_plan *plan, bool name_taken, char *name,
+			   char *wire)
 {
-	const struct local_place *place = &p->input->places[i];
-	struct folder_plan *plan;
-	char *name, *wire = NULL;
+	const struct local_place *place = &p->input->places[plan->place];
 
-	if (place->plain)
-		return;
-	plan = add_plan(p);
-	plan->place = i;
-	plan->path = place->path;
-	plan->name = place->path;
-	name = layout_name(p->input->layout, place->path);
-	if (name != NULL)
-		wire = name_to_wire(p->input->ns, name);
-	if (name != NULL && name_is_planned(p, name)) {
+	if (name_taken) {
 		refuse(plan, "another folder already has this name");
 	} else if (wire == NULL) {
 		refuse(plan, "the directory's name cannot be a mailbox's name on this server");
@@ -312,6 +302,26 @@ static void plan_new_place(struct planner *p, size_t i)
 		else
 			plan->reason = "the server does not have it";
 	}
+}
+
+static void plan_new_place(struct planner *p, size_t i)
+{
+	const struct local_place *place = &p->input->places[i];
+	struct folder_plan *plan;
+	char *name, *wire = NULL;
+	bool taken;
+
+	if (place->plain)
+		return;
+	name = layout_name(p->input->layout, place->path);
+	if (name != NULL)
+		wire = name_to_wire(p->input->ns, name);
+	taken = name != NULL && name_is_planned(p, name);
+	plan = add_plan(p);
+	plan->place = i;
+	plan->path = place->path;
+	plan->name = place->path;
+	name_new_place(p, plan, taken, name, wire);
 	free(name);
 	free(wire);
 }

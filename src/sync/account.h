@@ -152,6 +152,8 @@ bool folder_is_exempt(const struct account *account, const struct sync_folder *f
 int look_all(struct account *account, struct error *err);
 int folder_open_dir(struct account *account, struct sync_folder *folder, struct error *err);
 void folder_close_dir(struct sync_folder *folder);
+/* Together with its first record that is not simply paired: the folder is looked at in every run. */
+void folder_is_pending(struct worker *worker, struct sync_folder *folder);
 
 /* ---- letters.c ---- */
 struct flags letters_to_flags(struct account *account, const struct sync_folder *folder,

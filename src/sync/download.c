@@ -136,6 +136,7 @@ static int flush_batch(struct download *d)
 		return -1;
 	settle_before(d);
 	put_records(d, d->batch, d->n, RECORD_ARRIVING);
+	folder_is_pending(d->worker, d->folder);
 	if (commit(d) != 0 || place_batch(d) != 0)
 		return -1;
 	swap_batches(d);

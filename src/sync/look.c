@@ -24,6 +24,14 @@ void folder_close_dir(struct sync_folder *folder)
 		maildir_folder_close(&folder->dir);
 }
 
+void folder_is_pending(struct worker *worker, struct sync_folder *folder)
+{
+	if (folder->record.pending != 0)
+		return;
+	folder->record.pending = 1; /* counted again at the end of the run */
+	state_put_folder(worker->batch, &folder->record);
+}
+
 /* ---- is there anything to look at? ---- */
 
 static bool has_remote(const struct sync_folder *folder)
@@ -102,6 +110,17 @@ static int load(struct account *account, struct sync_folder *folder, struct erro
 		return 0;
 	return state_each_record(account->state, folder->record.id, add_record, &folder->snapshot,
 				 err);
+}
+
+static bool is_pending(const struct sync_folder *folder)
+{
+	for (size_t i = 0; i < folder->snapshot.n; i++) {
+		uint8_t state = folder->snapshot.messages[i].state;
+
+		if (state != RECORD_PAIRED && state != RECORD_SKIPPED && state != RECORD_KEPT)
+			return true;
+	}
+	return false;
 }
 
 static uint32_t count_paired(const struct sync_folder *folder)
@@ -466,6 +485,8 @@ static int look(struct worker *worker, struct sync_folder *folder, struct error 
 	if (load(account, folder, err) != 0)
 		return -1;
 	folder->paired = count_paired(folder);
+	if (is_pending(folder)) /* not even equal stamps say that its file is there */
+		remote_same = local_same = false;
 	if (look_local(account, folder, local_same, err) != 0)
 		return -1;
 	if (look_remote(worker, folder, remote_same, err) != 0)

@@ -225,8 +225,10 @@ static int rename_batch(struct account *account, struct rename *list, size_t n, 
 
 	account->committed = true;
 	for (size_t i = 0; i < n; i++) {
-		if (list[i].from != list[i].to)
-			state_put_record(worker->batch, list[i].to->record.id, &list[i].record);
+		if (list[i].from == list[i].to)
+			continue;
+		state_put_record(worker->batch, list[i].to->record.id, &list[i].record);
+		folder_is_pending(worker, list[i].to);
 	}
 	if (state_commit(worker->batch, account->keywords, err) != 0)
 		return -1;
