@@ -22,3 +22,9 @@ check_PROGRAMS += tests/unit/test_text
 endif
 tests_unit_test_text_SOURCES = tests/unit/test_text.c tests/unit/check.h
 tests_unit_test_text_LDADD = src/base/libbase.a $(CUNIT_LIBS)
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_process
+endif
+tests_unit_test_process_SOURCES = tests/unit/test_process.c tests/unit/check.h
+tests_unit_test_process_LDADD = src/base/libbase.a $(CUNIT_LIBS)
