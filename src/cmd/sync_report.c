@@ -7,12 +7,13 @@
 #include "cmd/report.h"
 #include "cmd/sync_job.h"
 
-/* Flushed line by line: whoever reads wants to follow. */
+/* Standard output is flushed once a turn of the loop, not with each of 100,000 lines. */
 void print_line(FILE *out, const char *line)
 {
 	progress_clear();
+	if (out == stderr)
+		fflush(stdout);
 	fprintf(out, "%s\n", line);
-	fflush(out);
 }
 
 void job_problem(struct sync_run *run, struct job *job, enum problem_kind kind, const char *message)

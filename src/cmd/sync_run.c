@@ -433,6 +433,7 @@ int run_jobs(struct sync_run *run, struct error *err)
 		for (size_t i = 0; i < run->n_jobs; i++)
 			look_at(run, &run->jobs[i]);
 		kill_the_slow(run);
+		fflush(stdout);
 	}
 	progress_clear();
 	close(run->signal_fd);
