@@ -68,7 +68,7 @@ struct imap_options { /* strings borrowed for the call of imap_open */
 	const char *const *disabled; /* extensions never to be used, any ASCII case */
 	size_t n_disabled;
 	struct keyword_pool *keywords; /* must outlive the connection */
-	int compress;		       /* 1 yes, 0 no, -1 auto */
+	int compress;                  /* 1 yes, 0 no, -1 auto */
 };
 
 struct imap_conn;
@@ -80,7 +80,8 @@ int imap_open(struct imap_conn **conn, const struct imap_options *options, struc
 /* Says LOGOUT if the connection is healthy, does not wait for the answer longer than 2 s. */
 void imap_close(struct imap_conn **conn);
 
-uint32_t imap_capabilities(const struct imap_conn *conn); /* enum imap_capability, disabled taken out */
+uint32_t
+imap_capabilities(const struct imap_conn *conn); /* enum imap_capability, disabled taken out */
 const struct namespace *imap_namespace(const struct imap_conn *conn);
 uint64_t imap_append_limit(const struct imap_conn *conn); /* octets; 0: none known */
 void imap_get_traffic(const struct imap_conn *conn, struct stream_traffic *traffic);
@@ -92,11 +93,11 @@ struct imap_status { /* what LIST-STATUS, STATUS or SELECT told; known says whic
 	uint32_t uidvalidity;
 	uint32_t uidnext; /* 0: not told (Courier's SELECT) */
 	uint32_t exists;
-	uint64_t highestmodseq;	 /* 0: none */
-	const char *mailbox_id;	 /* "" : none; in the arena of the call */
+	uint64_t highestmodseq; /* 0: none */
+	const char *mailbox_id; /* "" : none; in the arena of the call */
 };
 
-struct imap_mailbox { /* strings in the arena of the call, never NULL */
+struct imap_mailbox {     /* strings in the arena of the call, never NULL */
 	const char *name; /* as in core/names.h */
 	const char *wire;
 	char delimiter;
@@ -122,7 +123,7 @@ int imap_exists(struct imap_conn *conn, const char *mailbox, struct error *err);
 
 struct imap_selected {
 	struct imap_status status;
-	uint32_t permanent;	 /* system flags of PERMANENTFLAGS; all if it was not sent */
+	uint32_t permanent;      /* system flags of PERMANENTFLAGS; all if it was not sent */
 	bool permanent_keywords; /* \* */
 	bool read_only;
 };
@@ -140,7 +141,7 @@ struct imap_view_request {
 	uint32_t uidvalidity;
 	uint64_t modseq;
 	uint32_t uidnext; /* remembered: UIDs below it are known or gone */
-	bool full;	  /* no shortcut */
+	bool full;        /* no shortcut */
 };
 
 enum imap_view_kind {
@@ -152,8 +153,8 @@ enum imap_view_kind {
 struct imap_view {
 	struct imap_selected selected;
 	enum imap_view_kind kind;
-	uint32_t told;	/* messages told (full: must equal exists) */
-	bool complete;	/* full: told == EXISTS at the end and tagged OK; delta: tagged OK */
+	uint32_t told;   /* messages told (full: must equal exists) */
+	bool complete;   /* full: told == EXISTS at the end and tagged OK; delta: tagged OK */
 	uint32_t exists; /* at the end, with every EXISTS and EXPUNGE since applied */
 };
 
@@ -174,9 +175,9 @@ int imap_unselect(struct imap_conn *conn, struct error *err);
 struct imap_facts {
 	uint32_t uid;
 	struct flags flags;
-	uint32_t size;	 /* RFC822.SIZE; 0 if it was not told or does not fit */
-	int64_t date;	 /* INTERNALDATE, seconds since 1970; INT64_MIN if it makes no sense */
-	struct hash id;	 /* EMAILID, X-GM-MSGID or X-GUID */
+	uint32_t size;  /* RFC822.SIZE; 0 if it was not told or does not fit */
+	int64_t date;   /* INTERNALDATE, seconds since 1970; INT64_MIN if it makes no sense */
+	struct hash id; /* EMAILID, X-GM-MSGID or X-GUID */
 };
 
 /* UID, FLAGS, INTERNALDATE, RFC822.SIZE and the server-side id. Messages that are gone are left out;
@@ -206,8 +207,8 @@ int imap_fetch_bodies(struct imap_conn *conn, const uint32_t *uids, size_t n,
 /* +FLAGS or -FLAGS by UID, not .SILENT: what the server answers goes to fn (uid and the flags it has
  * then; may be NULL). */
 typedef void imap_flags_fn(void *ctx, uint32_t uid, struct flags flags);
-int imap_store(struct imap_conn *conn, const uint32_t *uids, size_t n, bool add,
-	       struct flags flags, imap_flags_fn *fn, void *ctx, struct error *err);
+int imap_store(struct imap_conn *conn, const uint32_t *uids, size_t n, bool add, struct flags flags,
+	       imap_flags_fn *fn, void *ctx, struct error *err);
 
 /* Many different changes in one pipelined burst. */
 struct imap_store_request {
@@ -230,17 +231,17 @@ enum imap_outcome {
 
 struct imap_append {
 	uint64_t size; /* octets on the wire, every line ending in CR LF */
-	int fd;	       /* the message with LF line ends: bare LF is sent as CR LF; read from 0 */
+	int fd;        /* the message with LF line ends: bare LF is sent as CR LF; read from 0 */
 	struct flags flags;
 	int64_t date; /* INTERNALDATE, sent as +0000 */
 	/* out */
 	enum imap_outcome outcome;
-	uint32_t uid;	      /* 0: the server did not tell */
+	uint32_t uid;         /* 0: the server did not tell */
 	uint32_t uidvalidity; /* of APPENDUID */
 	bool try_create;      /* [TRYCREATE] */
 	bool over_quota;      /* [OVERQUOTA]: no more in this run */
 	bool too_big;
-	char text[96];	      /* the server's words when refused */
+	char text[96]; /* the server's words when refused */
 };
 
 /* APPENDs to a mailbox (it need not be selected), pipelined with LITERAL+ or LITERAL-, MULTIAPPEND where
