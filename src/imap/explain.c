@@ -102,16 +102,15 @@ static void put_date(struct text *out, const ASN1_TIME *date)
 		text_puts(out, "an unreadable date");
 }
 
-static void put_untrusted(struct text *out, const X509 *leaf)
+static void put_untrusted(struct text *out, const struct stream *stream, const X509 *leaf)
 {
 	char digest[DIGEST_TEXT_SIZE];
 
 	certificate_digest(leaf, digest);
-	text_printf(
-		out,
-		"certificate is not signed by a trusted authority (use ca-file or fingerprint; its "
-		"SHA-256 fingerprint is %s)",
-		digest);
+	text_printf(out,
+		    "certificate of %s is not signed by a trusted authority (use ca-file or "
+		    "fingerprint; its SHA-256 fingerprint is %s)",
+		    stream->host, digest);
 }
 
 /* "certificate of HOST", or of the authority that signed it. */
@@ -162,7 +161,9 @@ static void put_reason(struct text *out, const struct stream *stream, X509_STORE
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE: /* an authority of the same name */
-	case X509_V_ERR_CERT_UNTRUSTED: put_untrusted(out, X509_STORE_CTX_get0_cert(ctx)); break;
+	case X509_V_ERR_CERT_UNTRUSTED:
+		put_untrusted(out, stream, X509_STORE_CTX_get0_cert(ctx));
+		break;
 	default:
 		put_whose(out, stream, ctx);
 		text_printf(out, " is refused: %s", X509_verify_cert_error_string(code));

@@ -156,6 +156,22 @@ static int lock_refused(int fd, const char *dir, struct error *err)
 	return -1;
 }
 
+/* Signal handlers are installed with SA_RESTART, so flock would go on waiting after one; nanosleep
+ * never does. */
+static int lock_wait(int fd, const char *dir, struct error *err)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK)
+			return error_errno(err, ERROR_LOCAL, "cannot lock %s/lock", dir);
+		if (nanosleep(&pause, NULL) != 0)
+			return error_set(err, ERROR_STOPPED,
+					 "stopped while waiting for another run");
+	}
+	return 0;
+}
+
 static int lock_take(int fd, const char *dir, bool wait, struct error *err)
 {
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -165,11 +181,7 @@ static int lock_take(int fd, const char *dir, bool wait, struct error *err)
 	if (!wait)
 		return lock_refused(fd, dir, err);
 	log_verbose("waiting for another run (process %llu)", (unsigned long long)lock_holder(fd));
-	if (flock(fd, LOCK_EX) == 0)
-		return 0;
-	if (errno == EINTR)
-		return error_set(err, ERROR_STOPPED, "stopped while waiting for another run");
-	return error_errno(err, ERROR_LOCAL, "cannot lock %s/lock", dir);
+	return lock_wait(fd, dir, err);
 }
 
 /* For the message of the next one who comes; the lock itself does not need it. */
