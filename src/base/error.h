@@ -7,19 +7,19 @@
 
 enum error_kind {
 	ERROR_NONE = 0,
-	ERROR_USAGE,	   /* the command line; exit 64 */
-	ERROR_CONFIG,	   /* the configuration; exit 78 */
-	ERROR_LOCAL,	   /* local I/O: disk full, read-only, root missing; exit 74 */
-	ERROR_NETWORK,	   /* no connection, time out, cut; exit 75 */
-	ERROR_SERVER,	   /* the server broke the protocol or said BYE; exit 75 */
-	ERROR_BUSY,	   /* another run holds the lock; exit 75 */
-	ERROR_STOPPED,	   /* asked to stop by a signal; exit 75 */
-	ERROR_LOGIN,	   /* login refused, password-command failed; exit 77 */
+	ERROR_USAGE,       /* the command line; exit 64 */
+	ERROR_CONFIG,      /* the configuration; exit 78 */
+	ERROR_LOCAL,       /* local I/O: disk full, read-only, root missing; exit 74 */
+	ERROR_NETWORK,     /* no connection, time out, cut; exit 75 */
+	ERROR_SERVER,      /* the server broke the protocol or said BYE; exit 75 */
+	ERROR_BUSY,        /* another run holds the lock; exit 75 */
+	ERROR_STOPPED,     /* asked to stop by a signal; exit 75 */
+	ERROR_LOGIN,       /* login refused, password-command failed; exit 77 */
 	ERROR_CERTIFICATE, /* certificate refused, TLS not to be had; exit 77 */
-	ERROR_REFUSED,	   /* the server said NO or BAD to one command; the session goes on */
+	ERROR_REFUSED,     /* the server said NO or BAD to one command; the session goes on */
 	ERROR_NOT_FOUND,   /* the object named is not there (ENOENT, NONEXISTENT) */
-	ERROR_CHANGED,	   /* the object is not as planned: skip it, look again next run */
-	ERROR_CORRUPT,	   /* stored data do not make sense (the state is lost) */
+	ERROR_CHANGED,     /* the object is not as planned: skip it, look again next run */
+	ERROR_CORRUPT,     /* stored data do not make sense (the state is lost) */
 };
 
 struct error {

@@ -4,7 +4,7 @@
 #define MAILTWIN_BASE_LOG_H
 
 enum log_level {
-	LOG_QUIET = -1,	  /* -q: errors only */
+	LOG_QUIET = -1, /* -q: errors only */
 	LOG_NORMAL = 0,
 	LOG_VERBOSE = 1,  /* -v: what and why */
 	LOG_PROTOCOL = 2, /* -vv: the protocol, secrets masked */

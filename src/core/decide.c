@@ -74,6 +74,18 @@ static bool is_mirror(const struct policy *policy)
 	return policy->stance == STANCE_MIRROR || policy->stance == STANCE_ARCHIVE;
 }
 
+/* What of a change may be written to the server. */
+static struct flag_change writable(struct flag_change change, const struct policy *policy)
+{
+	if (policy->stance != STANCE_TWO_WAY) {
+		change.remote_add = (struct flags){0};
+		change.remote_remove = (struct flags){0};
+	}
+	change.remote_add = storable(change.remote_add, policy);
+	change.remote_remove = storable(change.remote_remove, policy);
+	return change;
+}
+
 /* Flags of a message that stays on both sides. In a mirror the local change is undone. */
 static struct flag_change flags_for(const struct triple *t, const struct policy *policy,
 				    struct keyword_pool *pool)
@@ -92,16 +104,12 @@ static struct flag_change flags_for(const struct triple *t, const struct policy 
 			flags_minus(pool, t->now_local, t->base_local));
 		change.local_remove = flags_minus(pool, change.local_remove, change.local_add);
 		change.local_add = flags_minus(pool, change.local_add, t->now_local);
+	} else if (policy->repair) { /* the base may be older than what it is compared with */
+		change = flags_unite(t->now_local, t->now_remote, pool);
 	} else {
 		change = flags_merge(t, pool);
 	}
-	if (policy->stance != STANCE_TWO_WAY) {
-		change.remote_add = (struct flags){0};
-		change.remote_remove = (struct flags){0};
-	}
-	change.remote_add = storable(change.remote_add, policy);
-	change.remote_remove = storable(change.remote_remove, policy);
-	return change;
+	return writable(change, policy);
 }
 
 static struct decision with_flags(struct decision decision, const struct triple *t,
@@ -131,17 +139,12 @@ static struct decision decide_new(const struct triple *t, const struct policy *p
 
 	if (t->local == PRESENCE_HERE && t->remote == PRESENCE_HERE) {
 		decision = rule(3, VERB_PAIR);
-		decision.flags = flags_unite(t->now_local, t->now_remote, pool);
-		if (policy->stance != STANCE_TWO_WAY) {
-			decision.flags.remote_add = (struct flags){0};
-			decision.flags.remote_remove = (struct flags){0};
-		}
-		decision.flags.remote_add = storable(decision.flags.remote_add, policy);
+		decision.flags = writable(flags_unite(t->now_local, t->now_remote, pool), policy);
 		return decision;
 	}
-	if (t->remote == PRESENCE_HERE)
+	if (t->remote == PRESENCE_HERE && t->local == PRESENCE_ABSENT)
 		return rule(2, VERB_DOWNLOAD);
-	if (t->local == PRESENCE_HERE)
+	if (t->local == PRESENCE_HERE && t->remote == PRESENCE_ABSENT)
 		return policy->stance == STANCE_TWO_WAY ? rule(1, VERB_UPLOAD)
 							: rule(4, VERB_REPORT);
 	return rule(0, VERB_NOTHING);
@@ -178,6 +181,8 @@ static struct decision decide_remote_here(const struct triple *t, const struct p
 			return rule(20, VERB_DOWNLOAD);
 		if (policy->stance == STANCE_READ_ONLY)
 			return rule(16, VERB_REPORT);
+		if (policy->repair) /* edited, or old and back from a backup: both are kept */
+			return rule(21, VERB_DOWNLOAD);
 		return rule(19, VERB_REPLACE);
 	case PRESENCE_UNKNOWN: break;
 	}

@@ -14,6 +14,7 @@ struct planner {
 	size_t n;
 	bool *mailbox_claimed;
 	bool *place_claimed;
+	bool *barred; /* of each recorded folder: renamed on the server to a name in use here */
 };
 
 static const char *keep(struct planner *p, char *text)
@@ -64,10 +65,15 @@ static size_t find_inode(const struct planner *p, uint64_t inode)
 		const struct local_place *place = &p->input->places[i];
 
 		if (!p->place_claimed[i] && !place->plain && !place->damaged &&
-		    place->inode == inode)
+		    !place->incomplete && place->inode == inode)
 			return i;
 	}
 	return NO_INDEX;
+}
+
+static bool is_maildir(const struct local_place *place)
+{
+	return !place->plain && !place->damaged && !place->incomplete;
 }
 
 static struct folder_plan *add_plan(struct planner *p)
@@ -86,17 +92,57 @@ static struct folder_plan *add_plan(struct planner *p)
 	return plan;
 }
 
-/* Another mailbox now has the old one's id: the old one was renamed, whoever has its name today. */
-static size_t mailbox_of(const struct planner *p, const struct folder_record *base)
-{
-	size_t by_wire = find_wire(p, base->wire), by_id;
+/* ---- which mailbox and which directory a record means ---- */
 
-	if (by_wire != NO_INDEX &&
-	    (base->mailbox_id[0] == '\0' || p->input->mailboxes[by_wire].mailbox_id[0] == '\0' ||
-	     strcmp(p->input->mailboxes[by_wire].mailbox_id, base->mailbox_id) == 0))
-		return by_wire;
-	by_id = name_is_inbox(base->name) ? NO_INDEX : find_mailbox_id(p, base->mailbox_id);
-	return by_id != NO_INDEX ? by_id : by_wire;
+static bool ids_agree(const char *a, const char *b)
+{
+	return a[0] == '\0' || b[0] == '\0' || strcmp(a, b) == 0;
+}
+
+static size_t same_mailbox(const struct planner *p, const struct folder_record *base)
+{
+	size_t at = find_wire(p, base->wire);
+
+	return at != NO_INDEX && ids_agree(p->input->mailboxes[at].mailbox_id, base->mailbox_id)
+		       ? at
+		       : NO_INDEX;
+}
+
+static size_t renamed_mailbox(const struct planner *p, const struct folder_record *base)
+{
+	return name_is_inbox(base->name) ? NO_INDEX : find_mailbox_id(p, base->mailbox_id);
+}
+
+/* Made anew under the old name, or the old one under another spelling on the wire (UTF8=ACCEPT, another
+ * delimiter). Whether the UIDs still mean something, UIDVALIDITY tells. */
+static size_t mailbox_by_name(const struct planner *p, const struct folder_record *base)
+{
+	size_t at = find_wire(p, base->wire);
+
+	for (size_t i = 0; at == NO_INDEX && i < p->input->n_mailboxes; i++) {
+		if (!p->input->mailboxes[i].noselect &&
+		    strcmp(p->input->mailboxes[i].name, base->name) == 0)
+			at = i;
+	}
+	return at;
+}
+
+typedef size_t find_mailbox_fn(const struct planner *p, const struct folder_record *base);
+
+static void claim_mailboxes(struct planner *p, find_mailbox_fn *find)
+{
+	for (size_t i = 0; i < p->input->n_base; i++) {
+		struct folder_plan *plan = &p->plans[i];
+		size_t at;
+
+		if (plan->mailbox != NO_INDEX)
+			continue;
+		at = find(p, &p->input->base[i]);
+		if (at != NO_INDEX && !p->mailbox_claimed[at]) {
+			plan->mailbox = at;
+			p->mailbox_claimed[at] = true;
+		}
+	}
 }
 
 static void claim_recorded(struct planner *p)
@@ -110,14 +156,16 @@ static void claim_recorded(struct planner *p)
 		plan->name = in->base[i].name;
 		plan->wire = in->base[i].wire;
 		plan->path = in->base[i].path;
-		plan->mailbox = mailbox_of(p, &in->base[i]);
 		plan->place = find_path(p, in->base[i].path);
-		if (plan->mailbox != NO_INDEX)
-			p->mailbox_claimed[plan->mailbox] = true;
 		if (plan->place != NO_INDEX)
 			p->place_claimed[plan->place] = true;
 	}
+	claim_mailboxes(p, same_mailbox);
+	claim_mailboxes(p, renamed_mailbox);
+	claim_mailboxes(p, mailbox_by_name);
 }
+
+/* ---- renames that can be proved ---- */
 
 static bool path_is_free(const struct planner *p, const char *path)
 {
@@ -128,47 +176,129 @@ static bool path_is_free(const struct planner *p, const char *path)
 	return find_path(p, path) == NO_INDEX;
 }
 
-/* Renames that can be proved. The server's wins over one here. */
-static void find_renames(struct planner *p)
+/* A name that is another mailbox's already is no new name: two folders, and the messages move. */
+static bool is_mailbox(const struct planner *p, const char *path)
 {
-	const struct folders_input *in = p->input;
+	char *name = layout_name(p->input->layout, path);
+	char *wire = name != NULL ? name_to_wire(p->input->ns, name) : NULL;
+	bool is = wire != NULL && find_wire(p, wire) != NO_INDEX;
 
-	for (size_t i = 0; i < in->n_base; i++) {
-		struct folder_plan *plan = &p->plans[i];
-		const struct folder_record *base = &in->base[i];
-		bool renamed = plan->mailbox != NO_INDEX &&
-			       strcmp(in->mailboxes[plan->mailbox].wire, base->wire) != 0;
+	free(name);
+	free(wire);
+	return is;
+}
 
-		if (plan->place == NO_INDEX && !name_is_inbox(base->name)) {
-			size_t at = find_inode(p, base->stamps[STAMP_DIR].inode);
+static void find_rename_here(struct planner *p, struct folder_plan *plan)
+{
+	const struct folder_record *base = &p->input->base[plan->base];
+	size_t at;
 
-			if (at != NO_INDEX && plan->mailbox != NO_INDEX) {
-				plan->place = at;
-				p->place_claimed[at] = true;
-				plan->verb = FOLDER_RENAME_REMOTE;
-			}
-		}
-		if (renamed && plan->place != NO_INDEX) {
-			const char *name = in->mailboxes[plan->mailbox].name;
-			const char *path = keep(p, layout_path(in->layout, name));
+	if (plan->place != NO_INDEX || plan->mailbox == NO_INDEX || name_is_inbox(base->name) ||
+	    !p->input->server_writable) /* a mirror: the server's name comes back */
+		return;
+	at = find_inode(p, base->stamps[STAMP_DIR].inode);
+	if (at == NO_INDEX || is_mailbox(p, p->input->places[at].path))
+		return;
+	plan->place = at;
+	p->place_claimed[at] = true;
+	plan->verb = FOLDER_RENAME_REMOTE;
+}
 
-			if (path_is_free(p, path)) {
-				plan->verb = FOLDER_RENAME_LOCAL;
-				plan->name = name;
-				plan->wire = in->mailboxes[plan->mailbox].wire;
-				plan->path = path;
-			} else { /* the way is barred: two folders, and their messages move */
-				p->mailbox_claimed[plan->mailbox] = false;
-				plan->mailbox = NO_INDEX;
-			}
-		}
+/* The server's rename wins over one here. */
+static void find_rename_there(struct planner *p, struct folder_plan *plan)
+{
+	const struct folder_record *base = &p->input->base[plan->base];
+	const struct remote_mailbox *mailbox;
+	const char *path;
+
+	if (plan->mailbox == NO_INDEX)
+		return;
+	mailbox = &p->input->mailboxes[plan->mailbox];
+	if (strcmp(mailbox->wire, base->wire) == 0)
+		return;
+	if (strcmp(mailbox->name, base->name) == 0) { /* only spelt differently */
+		plan->wire = mailbox->wire;
+		return;
 	}
+	if (plan->place == NO_INDEX)
+		return;
+	path = keep(p, layout_path(p->input->layout, mailbox->name));
+	if (path_is_free(p, path)) {
+		plan->verb = FOLDER_RENAME_LOCAL;
+		plan->name = mailbox->name;
+		plan->wire = mailbox->wire;
+		plan->path = path;
+	} else {
+		p->barred[plan->base] = true;
+	}
+}
+
+static struct folder_plan *owner_of(struct planner *p, const char *path)
+{
+	for (size_t i = 0; i < p->input->n_base; i++) {
+		if (p->plans[i].place != NO_INDEX &&
+		    strcmp(p->input->places[p->plans[i].place].path, path) == 0)
+			return &p->plans[i];
+	}
+	return NULL;
+}
+
+/* The directory in the way belongs to a folder that is about to leave it. */
+static bool way_gets_free(struct planner *p, const struct folder_plan *plan)
+{
+	char *path = layout_path(p->input->layout, p->input->mailboxes[plan->mailbox].name);
+	const struct folder_plan *owner = owner_of(p, path);
+
+	free(path);
+	return owner != NULL && (owner->verb == FOLDER_RENAME_LOCAL ||
+				 owner->verb == FOLDER_RENAME_REMOTE || owner->verb == FOLDER_BAD);
 }
 
 static void refuse(struct folder_plan *plan, const char *reason)
 {
 	plan->verb = FOLDER_BAD;
 	plan->reason = reason;
+}
+
+/* What waits in a row waits with the first; the rest are two folders each, and their messages move. */
+static void settle_barred(struct planner *p)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < p->input->n_base; i++) {
+			if (!p->barred[i] || !way_gets_free(p, &p->plans[i]))
+				continue;
+			refuse(&p->plans[i], "renamed on the server to a name whose directory "
+					     "another folder is leaving; the next run follows");
+			p->barred[i] = false;
+			again = true;
+		}
+	}
+	for (size_t i = 0; i < p->input->n_base; i++) {
+		struct folder_plan *plan = &p->plans[i];
+
+		if (!p->barred[i])
+			continue;
+		p->mailbox_claimed[plan->mailbox] = false;
+		plan->mailbox = NO_INDEX;
+		if (plan->verb == FOLDER_RENAME_REMOTE) {
+			p->place_claimed[plan->place] = false;
+			plan->place = NO_INDEX;
+		}
+		plan->verb = FOLDER_IGNORE;
+	}
+	claim_mailboxes(p, mailbox_by_name);
+}
+
+static void find_renames(struct planner *p)
+{
+	for (size_t i = 0; i < p->input->n_base; i++) {
+		find_rename_here(p, &p->plans[i]);
+		find_rename_there(p, &p->plans[i]);
+	}
+	settle_barred(p);
 }
 
 static void plan_rename_remote(struct planner *p, struct folder_plan *plan)
@@ -179,10 +309,6 @@ static void plan_rename_remote(struct planner *p, struct folder_plan *plan)
 
 	if (wire == NULL) {
 		refuse(plan, "its new name on disk cannot be a mailbox's name");
-	} else if (!p->input->server_writable) {
-		plan->verb = FOLDER_CREATE_LOCAL; /* a mirror: the server's name comes back */
-		p->place_claimed[plan->place] = false;
-		plan->place = NO_INDEX;
 	} else {
 		plan->name = arena_strdup(p->arena, name);
 		plan->wire = arena_strdup(p->arena, wire);
@@ -198,11 +324,11 @@ static void plan_recorded(struct planner *p, struct folder_plan *plan)
 	bool inbox = name_is_inbox(plan->name);
 	bool remote = plan->mailbox != NO_INDEX, local = plan->place != NO_INDEX;
 
-	if (local && (in->places[plan->place].damaged || in->places[plan->place].plain))
+	if (local && !is_maildir(&in->places[plan->place]))
 		refuse(plan,
 		       "its directory is damaged: cur or new is missing, or something else is "
 		       "in its place; put it back, or remove the directory to remove the folder");
-	else if (plan->verb == FOLDER_RENAME_LOCAL)
+	else if (plan->verb == FOLDER_RENAME_LOCAL || plan->verb == FOLDER_BAD)
 		return;
 	else if (plan->verb == FOLDER_RENAME_REMOTE)
 		plan_rename_remote(p, plan);
@@ -255,7 +381,9 @@ static void plan_new_mailbox(struct planner *p, size_t i)
 	plan->mailbox = i;
 	plan->name = mailbox->name;
 	plan->wire = mailbox->wire;
-	if (at == NO_INDEX) {
+	if (at == NO_INDEX && !path_is_free(p, path)) {
+		refuse(plan, "it would share the directory of another folder");
+	} else if (at == NO_INDEX) {
 		plan->verb = FOLDER_CREATE_LOCAL;
 		plan->path = path;
 	} else if (p->place_claimed[at]) {
@@ -264,7 +392,7 @@ static void plan_new_mailbox(struct planner *p, size_t i)
 		plan->place = at;
 		plan->path = p->input->places[at].path;
 		p->place_claimed[at] = true;
-		plan->verb = p->input->places[at].plain ? FOLDER_CREATE_LOCAL : FOLDER_SYNC;
+		plan->verb = is_maildir(&p->input->places[at]) ? FOLDER_SYNC : FOLDER_CREATE_LOCAL;
 		if (p->input->places[at].damaged)
 			refuse(plan,
 			       "its directory is damaged: cur or new is missing, or something "
@@ -293,7 +421,7 @@ static void name_new_place(struct planner *p, struct folder_plan *plan, bool nam
 	} else {
 		plan->name = arena_strdup(p->arena, name);
 		plan->wire = arena_strdup(p->arena, wire);
-		if (place->damaged)
+		if (!is_maildir(place))
 			refuse(plan,
 			       "the directory is damaged: cur or new is missing, or something "
 			       "else is in its place");
@@ -356,6 +484,7 @@ struct folder_plan *folders_plan(const struct folders_input *input, struct arena
 					     sizeof(*p.plans));
 	p.mailbox_claimed = xcalloc(input->n_mailboxes, sizeof(bool));
 	p.place_claimed = xcalloc(input->n_places, sizeof(bool));
+	p.barred = xcalloc(input->n_base, sizeof(bool));
 	claim_recorded(&p);
 	find_renames(&p);
 	for (size_t i = 0; i < input->n_base; i++)
@@ -373,6 +502,7 @@ struct folder_plan *folders_plan(const struct folders_input *input, struct arena
 	qsort(p.plans, p.n, sizeof(*p.plans), compare_plans);
 	free(p.mailbox_claimed);
 	free(p.place_claimed);
+	free(p.barred);
 	*n = p.n;
 	return p.plans;
 }

@@ -23,8 +23,9 @@ struct remote_mailbox { /* as LIST told; strings borrowed, never NULL */
 
 struct local_place { /* a directory; strings borrowed */
 	const char *path;
-	bool plain;   /* holds only others */
-	bool damaged; /* cur or new is missing, a symlink or a mount point */
+	bool plain;      /* holds only others */
+	bool damaged;    /* a symlink or a mount point where something of ours should be */
+	bool incomplete; /* cur, new or tmp is missing */
 	uint64_t inode;
 };
 

@@ -147,6 +147,7 @@ static void adopt_name(struct world *world, struct lost *lost, struct local_mess
 
 	message->base = file->base;
 	message->inode = file->inode;
+	message->trace = file_trace(file->facts->mtime, file->facts->size);
 	message->local = file->flags;
 	message->local_presence = PRESENCE_HERE;
 	message->touched = true;
@@ -263,15 +264,27 @@ static uint64_t lost_remote_key(const struct record *record, enum remote_key kin
 	return index_key_hash(&record->header);
 }
 
+/* Without a hash there is nothing to find it by, and all of them would share one key. */
+static bool has_key(const struct remote_facts *facts, enum remote_key kind)
+{
+	switch (kind) {
+	case REMOTE_BY_ID: return !hash_is_none(&facts->id);
+	case REMOTE_BY_HEADER: return !hash_is_none(&facts->header);
+	case REMOTE_BY_LABELS: break;
+	}
+	return true;
+}
+
 static void collect_arrivals(const struct world *world, enum remote_key kind, struct places *places)
 {
 	for (uint32_t f = 0; f < world->n; f++) {
 		const struct snapshot *snapshot = world->folders[f].snapshot;
 
 		for (size_t i = 0; i < snapshot->n_arrivals; i++) {
-			if (arrival_is_free(&snapshot->arrivals[i]))
-				places_add(places, remote_key(snapshot->arrivals[i].facts, kind), f,
-					   i);
+			const struct remote_message *arrival = &snapshot->arrivals[i];
+
+			if (arrival_is_free(arrival) && has_key(arrival->facts, kind))
+				places_add(places, remote_key(arrival->facts, kind), f, i);
 		}
 	}
 	index_build(&places->index);
@@ -324,51 +337,69 @@ static void match_remote_by(struct world *world, enum remote_key kind)
 }
 
 /* Re-pairing of records whose UIDs are void: header hash alone where it is single on both sides. */
-static size_t count_header(const struct world *world, const struct lost *lost)
+struct repairing {
+	struct world *world;
+	struct places arrivals; /* by header */
+	struct index lost;      /* likewise, those that are lost there when the pass begins */
+};
+
+static size_t count_lost(const struct repairing *r, const struct lost *lost)
 {
+	uint32_t e = index_first(&r->lost, index_key_hash(&lost->record.header));
 	size_t n = 0;
 
-	for (size_t i = 0; i < world->n_lost; i++) {
-		const struct lost *other = &world->lost[i];
+	for (; e != INDEX_END; e = index_next(&r->lost, e)) {
+		const struct lost *other = &r->world->lost[index_value(&r->lost, e)];
 
-		n += other->folder == lost->folder && is_lost_there(world, other) &&
+		n += other->folder == lost->folder && is_lost_there(r->world, other) &&
 		     hash_equal(&other->record.header, &lost->record.header);
 	}
 	return n;
 }
 
+static void repair_one(struct repairing *r, struct lost *lost)
+{
+	uint32_t e = index_first(&r->arrivals.index, index_key_hash(&lost->record.header));
+	struct place found = {.folder = NOWHERE};
+	size_t n = 0;
+
+	for (; e != INDEX_END; e = index_next(&r->arrivals.index, e)) {
+		struct place place = r->arrivals.list[index_value(&r->arrivals.index, e)];
+		const struct remote_message *arrival = arrival_at(r->world, place);
+
+		if (place.folder != lost->folder || !arrival_is_free(arrival) ||
+		    !same_remote(&lost->record, arrival->facts, REMOTE_BY_HEADER))
+			continue;
+		if (arrival->facts->size == lost->record.size) {
+			take_remote(r->world, lost, place);
+			return;
+		}
+		n++;
+		found = place;
+	}
+	if (n == 1 && count_lost(r, lost) == 1)
+		take_remote(r->world, lost, found);
+}
+
 static void match_remote_repair(struct world *world)
 {
-	struct places places = {0};
+	struct repairing r = {.world = world};
 
-	collect_arrivals(world, REMOTE_BY_HEADER, &places);
+	collect_arrivals(world, REMOTE_BY_HEADER, &r.arrivals);
+	for (size_t i = 0; i < world->n_lost; i++) {
+		if (is_lost_there(world, &world->lost[i]))
+			index_add(&r.lost, index_key_hash(&world->lost[i].record.header),
+				  (uint32_t)i);
+	}
+	index_build(&r.lost);
 	for (size_t i = 0; i < world->n_lost; i++) {
 		struct lost *lost = &world->lost[i];
-		uint64_t key = lost_remote_key(&lost->record, REMOTE_BY_HEADER);
-		struct place found = {.folder = NOWHERE}, sized = {.folder = NOWHERE};
-		size_t n = 0;
 
-		if (!world->folders[lost->folder].repair || !is_lost_there(world, lost))
-			continue;
-		for (uint32_t e = index_first(&places.index, key); e != INDEX_END;
-		     e = index_next(&places.index, e)) {
-			struct place place = places.list[index_value(&places.index, e)];
-			struct remote_message *arrival = arrival_at(world, place);
-
-			if (place.folder != lost->folder || !arrival_is_free(arrival) ||
-			    !same_remote(&lost->record, arrival->facts, REMOTE_BY_HEADER))
-				continue;
-			n++;
-			found = place;
-			if (sized.folder == NOWHERE && arrival->facts->size == lost->record.size)
-				sized = place;
-		}
-		if (sized.folder != NOWHERE)
-			take_remote(world, lost, sized);
-		else if (n == 1 && count_header(world, lost) == 1)
-			take_remote(world, lost, found);
+		if (world->folders[lost->folder].repair && is_lost_there(world, lost))
+			repair_one(&r, lost);
 	}
-	places_release(&places);
+	places_release(&r.arrivals);
+	index_release(&r.lost);
 }
 
 void match_remote(struct world *world)
@@ -575,6 +606,13 @@ static uint32_t folder_index(const struct world *world, uint32_t id)
 	return NOWHERE;
 }
 
+/* UIDs of another life of the mailbox say nothing about this one. */
+static bool uids_compare(const struct world_folder *folder, const struct attempt *attempt)
+{
+	return folder->on_server &&
+	       (folder->uidvalidity == 0 || folder->uidvalidity == attempt->uidvalidity);
+}
+
 /* Messages stored in the folder since the attempt that are not there any more. */
 static bool something_left(const struct world *world, uint32_t f, uint32_t from)
 {
@@ -617,7 +655,8 @@ static void each_candidate(struct world *world, const struct attempt *attempt, c
 {
 	uint32_t home = folder_index(world, attempt->folder);
 
-	if (attempt->state != ATTEMPT_OPEN || home == NOWHERE || !world->folders[home].on_server)
+	if (attempt->state != ATTEMPT_OPEN || home == NOWHERE ||
+	    !uids_compare(&world->folders[home], attempt))
 		return;
 	if (candidates_in(world, attempt, home, attempt->uidnext, fn, ctx))
 		return;
@@ -674,7 +713,8 @@ void match_attempts(struct world *world, const struct attempt *attempts, size_t 
 		each_candidate(world, &attempts[i], is_attempt, &search);
 		results[i].elsewhere =
 			results[i].remote.folder != NOWHERE && results[i].remote.folder != home;
-		results[i].did_not_happen = home != NOWHERE && world->folders[home].on_server &&
+		results[i].did_not_happen = home != NOWHERE &&
+					    uids_compare(&world->folders[home], &attempts[i]) &&
 					    world->folders[home].uidnext == attempts[i].uidnext;
 	}
 }
@@ -733,8 +773,10 @@ static bool want_moved_headers(struct world *world)
 
 				if (same_labels(record, arrival->facts) &&
 				    (hash_is_none(&record->id) ||
-				     hash_is_none(&arrival->facts->id)))
+				     hash_is_none(&arrival->facts->id))) {
 					any |= mark_header(arrival);
+					break;
+				}
 			}
 		}
 	}

@@ -43,10 +43,11 @@ struct pairing { /* new on both sides, and the same message */
 
 struct world_folder {
 	struct snapshot *snapshot;
-	uint32_t id;      /* of the base; 0: new */
-	uint32_t uidnext; /* of the server now */
-	bool on_server;   /* its remote side was looked at, or is as the base has it */
-	bool repair;      /* re-pairing */
+	uint32_t id;          /* of the base; 0: new */
+	uint32_t uidnext;     /* of the server now */
+	uint32_t uidvalidity; /* likewise; 0: not told */
+	bool on_server;       /* its remote side was looked at, or is as the base has it */
+	bool repair;          /* re-pairing */
 };
 
 struct world {

@@ -38,6 +38,7 @@ static struct message message_of(struct snapshot *snapshot, const struct record 
 		.base = record->base[0] != '\0' ? arena_strdup(snapshot->arena, record->base) : "",
 		.inode = record->inode,
 		.uid = record->uid,
+		.trace = record->trace,
 		.base_local = record->local,
 		.base_remote = record->remote,
 		.local = record->local,
@@ -164,8 +165,15 @@ void snapshot_add_file(struct snapshot *snapshot, const char *base, struct flags
 	};
 }
 
+uint32_t file_trace(int64_t mtime, uint64_t size)
+{
+	uint32_t trace = (uint32_t)index_key_number((uint64_t)mtime * 31 + size);
+
+	return trace != 0 ? trace : 1;
+}
+
 void snapshot_local_file(struct snapshot *snapshot, const char *base, struct flags flags,
-			 uint64_t inode)
+			 uint64_t inode, uint32_t trace)
 {
 	uint32_t found = snapshot->names[name_slot(snapshot, base)];
 	struct message *message;
@@ -177,7 +185,8 @@ void snapshot_local_file(struct snapshot *snapshot, const char *base, struct fla
 	message = &snapshot->messages[found - 1];
 	message->local = flags;
 	message->local_presence = PRESENCE_HERE;
-	if (message->inode == inode)
+	if (message->inode == inode &&
+	    (trace == 0 || message->trace == 0 || trace == message->trace))
 		return;
 	snapshot->suspects = grow(snapshot->suspects, snapshot->n_suspects,
 				  &snapshot->room_suspects, sizeof(*snapshot->suspects));
@@ -246,15 +255,21 @@ static int compare_arrivals(const void *a, const void *b)
 {
 	const struct remote_message *x = a, *y = b;
 
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? -1 : 1;
+	return x->told < y->told ? -1 : x->told > y->told;
 }
 
 static void add_arrival(struct snapshot *snapshot, uint32_t uid, struct flags flags)
 {
 	snapshot->arrivals = grow(snapshot->arrivals, snapshot->n_arrivals,
 				  &snapshot->room_arrivals, sizeof(*snapshot->arrivals));
-	snapshot->arrivals[snapshot->n_arrivals++] =
-		(struct remote_message){.uid = uid, .flags = flags};
+	snapshot->arrivals[snapshot->n_arrivals] = (struct remote_message){
+		.uid = uid,
+		.flags = flags,
+		.told = (uint32_t)snapshot->n_arrivals,
+	};
+	snapshot->n_arrivals++;
 }
 
 void snapshot_remote_message(struct snapshot *snapshot, uint32_t uid, struct flags flags)
@@ -294,6 +309,8 @@ static void sort_arrivals(struct snapshot *snapshot)
 		snapshot->arrivals[kept] = snapshot->arrivals[i];
 	}
 	snapshot->n_arrivals = kept + 1;
+	for (size_t i = 0; i <= kept; i++)
+		snapshot->arrivals[i].told = (uint32_t)i;
 }
 
 void snapshot_remote_arrived(struct snapshot *snapshot, uint32_t uid, struct flags flags)

@@ -24,6 +24,7 @@ struct message {          /* one with a record; 40 bytes, because there may be a
 	const char *base; /* in the snapshot's arena; "" if the record has no file */
 	uint64_t inode;
 	uint32_t uid;
+	uint32_t trace;
 	struct flags base_local;
 	struct flags base_remote;
 	struct flags local;
@@ -46,6 +47,7 @@ struct remote_message {             /* on the server, without a record */
 	struct remote_facts *facts; /* in the arena; NULL until fetched */
 	uint32_t uid;
 	struct flags flags;
+	uint32_t told;     /* its turn among the arrivals */
 	bool taken;        /* the match found out what it is */
 	bool wants_header; /* the match could use its header hash */
 	bool wants_body;   /* the match could use its content hash */
@@ -72,7 +74,7 @@ struct local_message { /* a file without a record, or with other contents than i
 	size_t replaces; /* the message whose name it has; NO_MESSAGE for most */
 };
 
-struct suspect { /* a known name with another inode: its contents have to be looked at */
+struct suspect { /* a known name with another inode or trace: its contents have to be looked at */
 	size_t message;
 	uint64_t inode;
 };
@@ -113,8 +115,12 @@ bool state_is_local(enum record_state state);
 /* The local side. Unlooked: as the base has it. */
 void snapshot_local_same(struct snapshot *snapshot);
 void snapshot_local_begin(struct snapshot *snapshot); /* again: forgets what was seen */
+/* trace: 0 if it was not looked at. */
 void snapshot_local_file(struct snapshot *snapshot, const char *base, struct flags flags,
-			 uint64_t inode);
+			 uint64_t inode, uint32_t trace);
+/* A file's time of change (seconds since 1970) and size in one number, never 0. An editor that saves
+ * twice often gets the first file's inode again; it hardly gets its time and size. */
+uint32_t file_trace(int64_t mtime, uint64_t size);
 /* proved: the scan was complete and quiet, so what was not seen is absent. */
 void snapshot_local_end(struct snapshot *snapshot, bool proved);
 

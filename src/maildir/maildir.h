@@ -57,9 +57,10 @@ int sentinel_find_other(const struct maildir *maildir, char **path, struct error
 /* ---- the tree ---- */
 
 enum local_directory {
-	DIRECTORY_MAILDIR, /* has cur and new */
-	DIRECTORY_PLAIN,   /* nested layout: a level that only holds others */
-	DIRECTORY_DAMAGED, /* cur or new is missing, or a symlink or mount point is in its place */
+	DIRECTORY_MAILDIR,    /* has cur and new */
+	DIRECTORY_PLAIN,      /* nested layout: a level that only holds others */
+	DIRECTORY_INCOMPLETE, /* cur, new or tmp is missing, as a killed maildir_create leaves it */
+	DIRECTORY_DAMAGED,    /* a symlink, a mount point or a file is in the place of a part */
 };
 
 struct local_folder {
@@ -86,6 +87,8 @@ int maildir_rename(struct maildir *maildir, const char *from, const char *to, st
  * message or any unknown file or directory in it that is not a folder below it; a nested
  * directory with folders below it loses only its own cur, new and tmp. */
 int maildir_remove(struct maildir *maildir, const char *path, struct error *err);
+/* Removes what a removal that was killed left behind, if the last maildir_list saw such a thing. */
+int maildir_clean_removed(struct maildir *maildir, struct error *err);
 /* ENOENT, and the nearest level above that exists is a directory: 1. It is there (in whatever
  * shape): 0. Else -1. */
 int maildir_is_absent(struct maildir *maildir, const char *path, struct error *err);
@@ -115,6 +118,9 @@ struct local_file {
 	bool in_new;
 	bool has_info; /* there is a ":2," */
 	uint64_t inode;
+	bool has_times; /* time and size were asked for */
+	int64_t mtime;  /* seconds since 1970 */
+	uint64_t size;  /* octets on disk */
 };
 
 enum scan_problem {
@@ -126,6 +132,8 @@ enum scan_problem {
 
 struct scan_sink {
 	void *ctx;
+	/* Tell times and sizes, which costs a system call a file; those of drafts are always told. */
+	bool times;
 	/* Called once before each attempt: a scan is done again if the directories changed under
 	 * it, and everything reported before is void. */
 	void (*begin)(void *ctx);

@@ -11,6 +11,7 @@
 #include "maildir/maildir.h"
 
 #define SENTINEL_NAME ".mailtwin"
+#define REMOVED_PREFIX SENTINEL_NAME "-removed."
 #define TMP_PREFIX "mailtwin-" /* of our files in tmp, so that nobody else's are removed */
 
 struct maildir {
@@ -18,7 +19,8 @@ struct maildir {
 	int fd;
 	enum layout layout;
 	bool local;
-	bool fine_times; /* see file_system_has_fine_times */
+	bool fine_times;  /* see file_system_has_fine_times */
+	bool has_removed; /* at the last maildir_list: what a killed maildir_remove left */
 };
 
 enum subdirectory { SUB_CUR, SUB_NEW, SUB_TMP, SUB_COUNT };
@@ -127,7 +129,8 @@ struct directory_look {
 	bool damaged[SUB_COUNT]; /* something else has the name */
 	bool has_marker;         /* maildirfolder */
 	bool has_sentinel;
-	char **children; /* names of directories that may be folders; free with look_release */
+	bool has_removed; /* what a killed maildir_remove left */
+	char **children;  /* names of directories that may be folders; free with look_release */
 	size_t n_children;
 	char **links; /* names of symlinks to directories where a folder could be */
 	size_t n_links;

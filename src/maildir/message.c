@@ -219,12 +219,15 @@ int maildir_verify(struct maildir_folder *folder, const char *base, uint64_t ino
 int maildir_delete(struct maildir_folder *folder, const char *base, uint64_t inode,
 		   const struct hash *content, struct error *err)
 {
+	bool known = content != NULL && !hash_is_none(content);
+
 	for (int i = 0; i < TRIES; i++) {
 		struct place place;
 		struct stat st;
 		int fd;
 
-		if (verify(folder, base, inode, content, &place, err) != 0)
+		/* The inode does not tell that the file was written over in place. */
+		if (verify(folder, base, known ? 0 : inode, content, &place, err) != 0)
 			return -1;
 		fd = folder->sub[place.sub];
 		if (fstatat(fd, place.name, &st, AT_SYMLINK_NOFOLLOW) == 0) {

@@ -57,6 +57,17 @@ static void report_problem(const struct scan *scan, enum scan_problem problem, c
 		scan->sink->problem(scan->sink->ctx, problem, name);
 }
 
+static void take_times(int fd, const char *name, struct local_file *file)
+{
+	struct stat st;
+
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_ino != file->inode)
+		return;
+	file->has_times = true;
+	file->mtime = st.st_mtim.tv_sec;
+	file->size = (uint64_t)st.st_size;
+}
+
 /* Cuts the name in place into base name and letters. */
 static void report_file(const struct scan *scan, char *name, uint64_t inode, bool in_new)
 {
@@ -65,6 +76,8 @@ static void report_file(const struct scan *scan, char *name, uint64_t inode, boo
 
 	if (filename_parse(name, &parts) == NAME_FOREIGN)
 		report_problem(scan, SCAN_FOREIGN_INFO, name);
+	if (scan->sink->times || strchr(parts.letters, 'D') != NULL)
+		take_times(scan->fd[in_new ? SUB_NEW : SUB_CUR], name, &file);
 	file.has_info = parts.has_info;
 	file.letters = parts.letters;
 	name[parts.base_len] = '\0';

@@ -47,6 +47,7 @@ static void take_entry(const struct maildir *maildir, int fd, const char *path,
 
 	if (strcmp(entry->name, SENTINEL_NAME) == 0)
 		look->has_sentinel = true;
+	look->has_removed |= starts_with(entry->name, REMOVED_PREFIX);
 	if (strcmp(entry->name, "maildirfolder") == 0)
 		look->has_marker = true;
 	if (sub < 0 && !may_be_folder(maildir, path, entry->name))
@@ -131,6 +132,7 @@ struct list {
 	struct local_folder *folders;
 	size_t n;
 	size_t room;
+	bool has_removed;
 };
 
 static void list_add(struct list *list, const char *path, enum local_directory kind,
@@ -183,7 +185,7 @@ static bool is_listed(const struct list *list, const char *path, const struct di
 	if (strcmp(path, ".") == 0 && list->maildir->layout == LAYOUT_NESTED)
 		return false;
 	if (damaged || some || look->has_marker) {
-		*kind = DIRECTORY_DAMAGED;
+		*kind = damaged ? DIRECTORY_DAMAGED : DIRECTORY_INCOMPLETE;
 		return true;
 	}
 	*kind = DIRECTORY_PLAIN;
@@ -216,6 +218,8 @@ static int list_at(struct list *list, const char *path, struct error *err)
 			return -1;
 		return list_unopened(list, path, look.failure);
 	}
+	if (strcmp(path, ".") == 0)
+		list->has_removed = look.has_removed;
 	result = list_below(list, path, &look, err);
 	if (result == 0 && is_listed(list, path, &look, list->n > before, &kind))
 		list_add(list, path, kind, &stamp);
@@ -236,6 +240,7 @@ int maildir_list(struct maildir *maildir, struct arena *arena, struct local_fold
 	struct list list = {.maildir = maildir, .arena = arena};
 	int result = list_at(&list, ".", err);
 
+	maildir->has_removed = list.has_removed;
 	*folders = NULL;
 	*n = 0;
 	if (result == 0 && list.n != 0) {

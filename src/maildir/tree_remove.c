@@ -5,7 +5,8 @@
  * been faster), and only then emptied. A run that is killed in between leaves a hidden
  * directory with index files, never half a folder, which would look damaged. A directory with
  * folders below it must stay where it is; it loses its own parts, and a half-done removal is
- * simply repeated. */
+ * simply repeated. The hidden
+ * name is in the root, where the next run finds it. */
 #include "maildir/maildir_private.h"
 
 #include <dirent.h>
@@ -172,28 +173,74 @@ static int remove_own_parts(int fd, struct directory_parts *parts, struct error 
 	return fsync(fd) == 0 ? 0 : error_errno(err, ERROR_LOCAL, "%s", parts->path);
 }
 
-static int remove_leaf(int parent, int fd, const char *name, struct directory_parts *parts,
-		       struct error *err)
+static int empty_hidden(int root, const char *hidden, int fd, struct directory_parts *parts,
+			struct error *err)
 {
-	char *unique = unique_name();
-	char hidden[NAME_MAX + 1];
-	struct stat st;
-
-	snprintf(hidden, sizeof(hidden), SENTINEL_NAME "-removed.%s", unique);
-	free(unique);
-	if (renameat(parent, name, parent, hidden) != 0)
-		return error_errno(err, ERROR_LOCAL, "cannot remove %s", parts->path);
-	if (treat_all(fd, parts, err) != 0) {
-		if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-			renameat(parent, hidden, parent, name);
-		return -1;
-	}
 	parts->act = true;
 	if (treat_all(fd, parts, err) != 0)
 		return -1;
-	if (unlinkat(parent, hidden, AT_REMOVEDIR) != 0 || fsync(parent) != 0)
+	if (unlinkat(root, hidden, AT_REMOVEDIR) != 0 || fsync(root) != 0)
 		return error_errno(err, ERROR_LOCAL, "cannot remove %s", parts->path);
 	return 0;
+}
+
+/* A directory that only just can be moved within its parent (it is a mount's) is emptied there. */
+static int remove_leaf(const struct maildir *maildir, int parent, int fd, const char *name,
+		       struct directory_parts *parts, struct error *err)
+{
+	char *unique = unique_name();
+	char hidden[NAME_MAX + 1];
+	int root = maildir->fd;
+	struct stat st;
+
+	snprintf(hidden, sizeof(hidden), REMOVED_PREFIX "%s", unique);
+	free(unique);
+	if (renameat(parent, name, root, hidden) != 0) {
+		root = parent;
+		if (errno != EXDEV || renameat(parent, name, root, hidden) != 0)
+			return error_errno(err, ERROR_LOCAL, "cannot remove %s", parts->path);
+	}
+	if (treat_all(fd, parts, err) != 0) {
+		if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			renameat(root, hidden, parent, name);
+		return -1;
+	}
+	if (empty_hidden(root, hidden, fd, parts, err) != 0)
+		return -1;
+	return fsync(parent) == 0 ? 0 : error_errno(err, ERROR_LOCAL, "%s", parts->path);
+}
+
+/* What a killed removal left in the root. Something of value in it stays, under its hidden name. */
+int maildir_clean_removed(struct maildir *maildir, struct error *err)
+{
+	struct directory_reader reader;
+	struct directory_entry entry;
+	int fd, got;
+
+	if (!maildir->has_removed)
+		return 0;
+	fd = openat(maildir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, ERROR_LOCAL, "cannot read %s", maildir->root);
+	directory_reader_init(&reader, fd, 32768);
+	while ((got = directory_read(&reader, &entry)) == 1) {
+		struct directory_parts parts = {.path = entry.name};
+		struct error ignored;
+		int hidden =
+			starts_with(entry.name, REMOVED_PREFIX) ? open_part(fd, entry.name) : -1;
+
+		if (hidden < 0)
+			continue;
+		if (treat_all(hidden, &parts, &ignored) == 0)
+			empty_hidden(fd, entry.name, hidden, &parts, &ignored);
+		close(hidden);
+	}
+	if (got < 0)
+		error_errno(err, ERROR_LOCAL, "cannot read %s", maildir->root);
+	directory_reader_release(&reader);
+	close(fd);
+	maildir->has_removed = false;
+	return got;
 }
 
 static int remove_opened(struct maildir *maildir, const char *path, int fd, int parent,
@@ -214,7 +261,7 @@ static int remove_opened(struct maildir *maildir, const char *path, int fd, int 
 		return -1;
 	if (parts.has_folders)
 		return remove_own_parts(fd, &parts, err);
-	return remove_leaf(parent, fd, slash != NULL ? slash + 1 : path, &parts, err);
+	return remove_leaf(maildir, parent, fd, slash != NULL ? slash + 1 : path, &parts, err);
 }
 
 int maildir_remove(struct maildir *maildir, const char *path, struct error *err)

@@ -11,7 +11,8 @@ enum present { /* what follows in a record or an attempt */
 	       HAS_ID = 1 << 2,
 	       HAS_REASON = 1 << 3,
 	       HAS_REMOTE = 1 << 4, /* the server's flags differ from the local ones */
-	       HAS_ALL = (1 << 5) - 1,
+	       HAS_TRACE = 1 << 5,
+	       HAS_ALL = (1 << 6) - 1,
 };
 
 static struct bytes begin(const void *data, size_t len)
@@ -140,9 +141,10 @@ static struct hash get_hash(struct bytes *in, bool present)
 
 void value_put_record(struct text *out, struct keyword_codec *codec, const struct record *record)
 {
-	unsigned present =
-		reason_present(record->reason) | hash_present(&record->content, HAS_CONTENT) |
-		hash_present(&record->header, HAS_HEADER) | hash_present(&record->id, HAS_ID);
+	unsigned present = reason_present(record->reason) |
+			   hash_present(&record->content, HAS_CONTENT) |
+			   hash_present(&record->header, HAS_HEADER) |
+			   hash_present(&record->id, HAS_ID) | (record->trace != 0 ? HAS_TRACE : 0);
 
 	if (!flags_equal(record->local, record->remote))
 		present |= HAS_REMOTE;
@@ -156,6 +158,8 @@ void value_put_record(struct text *out, struct keyword_codec *codec, const struc
 	bytes_put_number(out, record->size);
 	bytes_put_signed(out, record->date);
 	bytes_put_number(out, record->inode);
+	if (present & HAS_TRACE)
+		bytes_put_number(out, record->trace);
 	if (present & HAS_CONTENT)
 		bytes_put_hash(out, &record->content);
 	if (present & HAS_HEADER)
@@ -185,6 +189,9 @@ bool value_get_record(struct keyword_codec *codec, const void *data, size_t len,
 	record->size = (uint32_t)bytes_number(&in, UINT32_MAX);
 	record->date = bytes_signed(&in);
 	record->inode = bytes_number(&in, UINT64_MAX);
+	record->trace = present & HAS_TRACE ? (uint32_t)bytes_number(&in, UINT32_MAX) : 0;
+	if ((present & HAS_TRACE) && record->trace == 0)
+		in.bad = true;
 	record->content = get_hash(&in, present & HAS_CONTENT);
 	record->header = get_hash(&in, present & HAS_HEADER);
 	record->id = get_hash(&in, present & HAS_ID);

@@ -131,6 +131,9 @@ typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct 
  * concerns one folder is reported and leaves that folder incomplete; any other ends the run. */
 typedef bool folder_wants_fn(const struct account *account, const struct sync_folder *folder);
 int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err);
+/* Another connection costs several round trips: one more for this many folders, or messages. */
+#define FOLDERS_A_CONNECTION 8
+#define MESSAGES_A_CONNECTION 200
 int worker_connect(struct worker *worker, struct error *err);
 void workers_close(struct account *account);
 /* True for an error that one folder or message has, so that others may go on. */

@@ -203,6 +203,7 @@ static int take(struct download *d, struct action *action, const struct imap_fac
 		.size = facts->size,
 		.date = file_date(facts),
 		.inode = file.inode,
+		.trace = file_trace(file.mtime, file.size),
 		.content = file.fingerprint.content,
 		.header = file.fingerprint.header,
 		.id = facts->id,
@@ -367,6 +368,8 @@ static int download(struct worker *worker, struct sync_folder *folder, struct er
 
 	if (folder_open_dir(d.account, folder, err) != 0 ||
 	    imap_select(worker->conn, folder->wire_now, examine, &selected, err) != 0)
+		return -1;
+	if (maildir_clean_tmp(folder->dir, err) != 0)
 		return -1;
 	d.arena = arena_new();
 	d.batch = xcalloc(BATCH_MESSAGES, sizeof(*d.batch));

@@ -225,7 +225,6 @@ static int book(struct flagging *f, struct flag_job *job, struct arena *arena, s
 	const struct flag_change *change = &job->action->flags;
 	bool asked_remote = !flags_empty(change->remote_add) || !flags_empty(change->remote_remove);
 	struct record record;
-	const struct message *message = NULL;
 	int found;
 
 	job->action->done = true;
@@ -241,12 +240,6 @@ static int book(struct flagging *f, struct flag_job *job, struct arena *arena, s
 	record.local = job->local;
 	record.remote = job->remote;
 	record.state = RECORD_PAIRED;
-	if (f->folder->loaded && job->action->verb == VERB_FLAGS)
-		message = snapshot_find(&f->folder->snapshot, job->action->uid);
-	if (message != NULL && message->touched) {
-		record.base = message->base;
-		record.inode = message->inode;
-	}
 	state_put_record(f->worker->batch, f->folder->record.id, &record);
 	f->account->committed = true;
 	return 0;

@@ -138,6 +138,10 @@ static uint32_t count_paired(const struct sync_folder *folder)
 
 /* ---- the local side ---- */
 
+/* A file saved twice between two runs may have the inode that it had: its time and size tell. In larger
+ * folders only drafts are asked for them, unless the run is a full one. */
+#define MOST_TIMES 20000
+
 struct scan {
 	struct account *account;
 	struct sync_folder *folder;
@@ -161,7 +165,7 @@ static void scan_file(void *ctx, const struct local_file *file)
 	}
 	snapshot_local_file(&scan->folder->snapshot, file->base,
 			    letters_to_flags(scan->account, scan->folder, file->letters),
-			    file->inode);
+			    file->inode, file->has_times ? file_trace(file->mtime, file->size) : 0);
 }
 
 static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
@@ -226,10 +230,12 @@ static int check_suspect(struct account *account, struct sync_folder *folder,
 	if (state_get_record(account->state, snapshot->arena, folder->record.id, message->uid,
 			     &record, err) < 0)
 		return -1;
-	message->inode = facts.inode;
-	message->touched = true;
-	if (hash_equal(&record.content, &facts.fingerprint.content))
+	if (hash_equal(&record.content, &facts.fingerprint.content)) {
+		message->inode = facts.inode;
+		message->trace = file_trace(facts.mtime, facts.size);
+		message->touched = true;
 		return 0;
+	}
 	message->local_presence = PRESENCE_REPLACED;
 	snapshot->files = grow(snapshot->files, snapshot->n_files, &snapshot->room_files,
 			       sizeof(*snapshot->files));
@@ -246,7 +252,8 @@ static int check_suspect(struct account *account, struct sync_folder *folder,
 static int scan_local(struct account *account, struct sync_folder *folder, struct error *err)
 {
 	struct scan scan = {.account = account, .folder = folder};
-	struct scan_sink sink = {&scan, scan_begin, scan_file, scan_problem};
+	struct scan_sink sink = {&scan, account->full || folder->snapshot.n <= MOST_TIMES,
+				 scan_begin, scan_file, scan_problem};
 	bool proved;
 
 	if (folder_open_dir(account, folder, err) != 0)

@@ -25,6 +25,7 @@ static struct record pair_record(struct account *account, const struct sync_fold
 		.date = action->facts->date,
 		.id = action->facts->id,
 		.inode = action->file->inode,
+		.trace = file_trace(action->file->mtime, action->file->size),
 		.content = action->file->content,
 		.header = hash_is_none(&action->facts->header) ? action->file->header
 							       : action->facts->header,
@@ -142,8 +143,10 @@ static void prepare_rename(struct account *account, struct rename *r, struct are
 		free(fresh);
 	}
 	r->record.base = r->base;
-	if (action->file != NULL)
+	if (action->file != NULL) {
 		r->record.inode = action->file->inode;
+		r->record.trace = file_trace(action->file->mtime, action->file->size);
+	}
 	r->record.state = r->from == r->to ? RECORD_PAIRED : RECORD_ARRIVING;
 }
 
@@ -405,6 +408,7 @@ static void book_move(struct remote_moves *m, struct action *action, struct reco
 	source->state = RECORD_PAIRED;
 	source->base = action->base;
 	source->inode = action->file->inode;
+	source->trace = file_trace(action->file->mtime, action->file->size);
 	if (m->copy) {
 		copied_flags(m, action, source);
 		source->local = source->remote;

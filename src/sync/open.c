@@ -218,6 +218,8 @@ static int commit_meta(struct account *account, struct error *err)
  * empty base, and pairs again; the other way round it would find no sentinel and refuse. */
 int account_begin_writing(struct account *account, struct error *err)
 {
+	if (maildir_clean_removed(account->maildir, err) != 0)
+		return -1;
 	if (!account->fresh)
 		return 0;
 	if (account->meta.uuid[0] == '\0') {

@@ -286,8 +286,7 @@ static void book(struct planning *p, size_t at, struct decision decision)
 	case VERB_PAIR: return;
 	case VERB_REPORT: report_change(p, message); return;
 	case VERB_FLAGS:
-		if (flag_change_empty(&action.flags) && !message->touched &&
-		    message->state == RECORD_PAIRED &&
+		if (flag_change_empty(&action.flags) && message->state == RECORD_PAIRED &&
 		    flags_equal(message->local, message->base_local) &&
 		    flags_equal(message->remote, message->base_remote))
 			return;
@@ -325,8 +324,7 @@ static void plan_messages(struct planning *p)
 		struct triple triple = triple_of(message);
 
 		if (message->local_presence == PRESENCE_HERE &&
-		    message->remote_presence == PRESENCE_HERE && !message->touched &&
-		    message->state == RECORD_PAIRED &&
+		    message->remote_presence == PRESENCE_HERE && message->state == RECORD_PAIRED &&
 		    flags_equal(message->local, message->base_local) &&
 		    flags_equal(message->remote, message->base_remote) && !p->policy.expunge)
 			continue;

@@ -170,7 +170,11 @@ static void adopt(struct account *account, struct sync_folder *folder,
 		bool same = hash_equal(&file->facts->content, &record.content);
 
 		message->local = file->flags;
-		message->inode = record.inode = file->facts->inode;
+		if (same) {
+			message->inode = record.inode = file->facts->inode;
+			message->trace = record.trace =
+				file_trace(file->facts->mtime, file->facts->size);
+		}
 		message->local_presence = same ? PRESENCE_HERE : PRESENCE_REPLACED;
 		if (same)
 			file->taken = true;
@@ -248,7 +252,7 @@ static int settle_attempts(struct account *account, struct error *err)
 	for (size_t i = 0; i < account->n_attempts; i++)
 		settle_attempt(account, &account->attempts[i], &results[i]);
 	tell_settled(account);
-	return 0;
+	return facts_of_files(account, err); /* of those that lost their records */
 }
 
 static int make_world(struct account *account)

@@ -1,4 +1,6 @@
-/* A folder whose UIDs are void (UIDVALIDITY changed, or a server that renumbers) loses all its records and
+/* Records that change before anything else does: names and inodes that the match found, and UIDs.
+ *
+ * A folder whose UIDs are void (UIDVALIDITY changed, or a server that renumbers) loses all its records and
  * gets those of the messages that the match found again, in one transaction: old and new UIDs are the same
  * numbers for different messages, so no order of single changes would do. What was not found again has no
  * record afterwards: its file is new here, and uploads and downloads treat it so. */
@@ -44,13 +46,43 @@ static void rekey(struct account *account, struct sync_folder *folder)
 	account->committed = true;
 }
 
+/* Base names, inodes and states as they were found: every executor reads them from the record. */
+static int settle(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	for (size_t i = 0; i < folder->snapshot.n; i++) {
+		const struct message *message = &folder->snapshot.messages[i];
+		struct record record;
+		int found;
+
+		if (!message->touched)
+			continue;
+		found = state_get_record(account->state, folder->snapshot.arena, folder->record.id,
+					 message->uid, &record, err);
+		if (found < 0)
+			return -1;
+		if (found == 0)
+			continue;
+		record.base = message->base;
+		record.inode = message->inode;
+		record.trace = message->trace;
+		record.state = (enum record_state)message->state;
+		state_put_record(account->workers[0].batch, folder->record.id, &record);
+		account->committed = true;
+	}
+	return 0;
+}
+
 int rekey_all(struct account *account, struct error *err)
 {
 	for (size_t i = 0; i < account->n_folders; i++) {
 		struct sync_folder *folder = &account->folders[i];
 
-		if (folder->void_uids && folder->loaded && !folder->failed && folder->named)
+		if (!folder->loaded || folder->record.id == 0)
+			continue;
+		if (folder->void_uids && !folder->failed && folder->named)
 			rekey(account, folder);
+		else if (settle(account, folder, err) != 0)
+			return -1;
 	}
 	return state_commit(account->workers[0].batch, account->keywords, err);
 }

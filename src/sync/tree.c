@@ -42,6 +42,7 @@ struct local_place *tree_places(struct account *account, const struct local_fold
 			.path = found[i].path,
 			.plain = found[i].kind == DIRECTORY_PLAIN,
 			.damaged = found[i].kind == DIRECTORY_DAMAGED,
+			.incomplete = found[i].kind == DIRECTORY_INCOMPLETE,
 			.inode = found[i].stamp.inode,
 		};
 	}
@@ -270,6 +271,8 @@ static int make_local(struct account *account, struct sync_folder *folder, struc
 {
 	if (maildir_create(account->maildir, folder->plan.path, err) != 0)
 		return -1;
+	if (folder->plan.place != NO_INDEX) /* what it may hold already was not looked at */
+		folder->incomplete = true;
 	tell_change(account, CHANGE_FOLDER_CREATE_LOCAL, folder, 0, NULL, NULL);
 	return save_folder(account, folder, err);
 }

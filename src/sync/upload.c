@@ -258,6 +258,7 @@ static void book(struct upload *u, struct sending *sending)
 		.size = sending->told ? sending->facts.size : (uint32_t)action->file->wire_size,
 		.date = sending->told ? sending->facts.date : action->file->mtime,
 		.inode = action->file->inode,
+		.trace = file_trace(action->file->mtime, action->file->size),
 		.content = action->file->content,
 		.header = action->file->header,
 	};

@@ -168,23 +168,33 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static size_t count_wanted(struct account *account, folder_wants_fn *wants)
+/* How many workers are worth their connections: those that are open are free. */
+static size_t count_workers(struct account *account, folder_wants_fn *wants)
 {
-	size_t n = 0;
+	size_t folders = 0, messages = 0, open = 0, most;
 
-	for (size_t i = 0; i < account->n_folders; i++)
-		n += !account->folders[i].failed && wants(account, &account->folders[i]);
-	return n;
+	for (size_t i = 0; i < account->n_folders; i++) {
+		if (account->folders[i].failed || !wants(account, &account->folders[i]))
+			continue;
+		folders++;
+		messages += account->folders[i].n_actions;
+	}
+	for (unsigned i = 0; i < account->n_workers; i++)
+		open += account->workers[i].conn != NULL;
+	most = 1 + folders / FOLDERS_A_CONNECTION + messages / MESSAGES_A_CONNECTION;
+	if (most < open)
+		most = open;
+	if (most > account->n_workers)
+		most = account->n_workers;
+	return most < folders ? most : folders;
 }
 
 int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err)
 {
-	size_t n = count_wanted(account, wants), started = 1;
+	size_t n = count_workers(account, wants), started = 1;
 	struct job job = {.account = account, .wants = wants, .fn = fn};
 	struct job_thread *threads;
 
-	if (n > account->n_workers)
-		n = account->n_workers;
 	if (n == 0)
 		return 0;
 	threads = xcalloc(n, sizeof(*threads));

@@ -87,6 +87,7 @@ static inline struct record make_record(uint32_t uid, const char *base)
 	record.size = 1000 + uid;
 	record.date = 1600000000 + (int64_t)uid * 60;
 	record.inode = 70000 + uid;
+	record.trace = uid % 3;
 	memset(record.content.bytes, (int)(uid % 250 + 1), sizeof(record.content.bytes));
 	memset(record.header.bytes, (int)(uid % 240 + 2), sizeof(record.header.bytes));
 	return record;
