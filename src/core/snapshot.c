@@ -172,26 +172,31 @@ uint32_t file_trace(int64_t mtime, uint64_t size)
 	return trace != 0 ? trace : 1;
 }
 
-void snapshot_local_file(struct snapshot *snapshot, const char *base, struct flags flags,
-			 uint64_t inode, uint32_t trace)
+static bool is_same_file(const struct message *message, const struct sighting *sighting)
 {
-	uint32_t found = snapshot->names[name_slot(snapshot, base)];
+	return message->inode == sighting->inode &&
+	       (sighting->trace == 0 || message->trace == 0 || sighting->trace == message->trace);
+}
+
+void snapshot_local_file(struct snapshot *snapshot, const struct sighting *sighting)
+{
+	uint32_t found = snapshot->names[name_slot(snapshot, sighting->base)];
 	struct message *message;
 
 	if (found == 0) {
-		snapshot_add_file(snapshot, base, flags, inode);
+		snapshot_add_file(snapshot, sighting->base, sighting->flags, sighting->inode);
+		snapshot->files[snapshot->n_files - 1].letters = sighting->letters;
 		return;
 	}
 	message = &snapshot->messages[found - 1];
-	message->local = flags;
+	message->local = sighting->flags;
 	message->local_presence = PRESENCE_HERE;
-	if (message->inode == inode &&
-	    (trace == 0 || message->trace == 0 || trace == message->trace))
+	if (is_same_file(message, sighting))
 		return;
 	snapshot->suspects = grow(snapshot->suspects, snapshot->n_suspects,
 				  &snapshot->room_suspects, sizeof(*snapshot->suspects));
 	snapshot->suspects[snapshot->n_suspects++] =
-		(struct suspect){.message = found - 1, .inode = inode};
+		(struct suspect){.message = found - 1, .inode = sighting->inode};
 }
 
 void snapshot_local_end(struct snapshot *snapshot, bool proved)

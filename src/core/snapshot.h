@@ -69,9 +69,18 @@ struct local_message { /* a file without a record, or with other contents than i
 	struct local_facts *facts; /* in the arena; NULL until read */
 	uint64_t inode;
 	struct flags flags;
+	uint32_t letters; /* the lower-case letters of its name, as bits: keywords of its folder */
 	bool taken;
 	bool unreadable; /* there, but it cannot be read, or it is still being written */
 	size_t replaces; /* the message whose name it has; NO_MESSAGE for most */
+};
+
+struct sighting { /* a file as a scan sees it */
+	const char *base;
+	struct flags flags;
+	uint64_t inode;
+	uint32_t trace;   /* 0 if its time and size were not looked at */
+	uint32_t letters; /* the lower-case letters of its name, as bits */
 };
 
 struct suspect { /* a known name with another inode or trace: its contents have to be looked at */
@@ -115,9 +124,7 @@ bool state_is_local(enum record_state state);
 /* The local side. Unlooked: as the base has it. */
 void snapshot_local_same(struct snapshot *snapshot);
 void snapshot_local_begin(struct snapshot *snapshot); /* again: forgets what was seen */
-/* trace: 0 if it was not looked at. */
-void snapshot_local_file(struct snapshot *snapshot, const char *base, struct flags flags,
-			 uint64_t inode, uint32_t trace);
+void snapshot_local_file(struct snapshot *snapshot, const struct sighting *sighting);
 /* A file's time of change (seconds since 1970) and size in one number, never 0. An editor that saves
  * twice often gets the first file's inode again; it hardly gets its time and size. */
 uint32_t file_trace(int64_t mtime, uint64_t size);

@@ -42,6 +42,7 @@ struct action {
 	struct remote_facts *facts; /* of the arrival; NULL if they were not needed */
 	struct flags local, remote; /* as they were seen */
 	struct flag_change flags;
+	uint32_t stray_letters; /* of a moved file's name: to be taken off, as bits of a..z */
 	size_t lost;
 	bool copy;
 	bool held;
@@ -69,6 +70,7 @@ struct sync_folder {
 	bool failed;     /* no more of it in this run */
 	bool letters_changed;
 	uint32_t letters_seen; /* bits of a..z that file names have */
+	bool letters_known;    /* they were looked for in this run */
 	uint32_t permanent;    /* system flags that the server keeps */
 	bool permanent_keywords;
 	bool read_only;
@@ -161,6 +163,12 @@ void folder_is_pending(struct worker *worker, struct sync_folder *folder);
 /* ---- letters.c ---- */
 struct flags letters_to_flags(struct account *account, const struct sync_folder *folder,
 			      const char *letters);
+uint32_t letters_mask(const char *letters); /* the lower-case ones, as bits */
+/* A file that a mail reader moved here kept its letters, which mean something else in this folder: its
+ * keywords are those of the record if the letters are. The letters that must go, as bits, in stray. */
+struct flags letters_of_moved(struct account *account, const struct sync_folder *from,
+			      const struct sync_folder *to, const struct message *message,
+			      const struct local_message *file, uint32_t *stray);
 /* What a file name in this folder can say of these flags. */
 struct flags flags_representable(struct account *account, const struct sync_folder *folder,
 				 struct flags flags);

@@ -32,7 +32,8 @@ static bool leaves_flags(const struct action *action)
 	case VERB_MOVE_LOCAL:
 	case VERB_MOVE_BACK: return action->done && !flag_change_empty(&action->flags);
 	case VERB_MOVE_REMOTE:
-		return action->done && action->base != NULL && !flag_change_empty(&action->flags);
+		return action->done && action->base != NULL &&
+		       (!flag_change_empty(&action->flags) || action->stray_letters != 0);
 	case VERB_NOTHING:
 	case VERB_DOWNLOAD:
 	case VERB_UPLOAD:
@@ -189,16 +190,43 @@ static int store(struct flagging *f, struct error *err)
 
 /* ---- the files ---- */
 
+static struct flags keywords_after(struct flagging *f, const struct flag_job *job)
+{
+	const struct flag_change *change = &job->action->flags;
+	struct flags all = flags_union(f->account->keywords, job->local, change->local_add);
+
+	all = flags_minus(f->account->keywords, all, change->local_remove);
+	all.system = change->local_add.system;
+	return all;
+}
+
+/* Adds letters to those that are to be removed. */
+static void take_off(char remove[64], uint32_t letters)
+{
+	size_t len = strlen(remove);
+
+	for (int i = 0; i < LETTER_COUNT; i++) {
+		if ((letters & 1U << i) != 0 && strchr(remove, 'a' + i) == NULL)
+			remove[len++] = (char)('a' + i);
+	}
+	remove[len] = '\0';
+}
+
 static int change_file(struct flagging *f, struct flag_job *job, struct error *err)
 {
 	const struct flag_change *change = &job->action->flags;
+	uint32_t stray = job->action->stray_letters;
+	struct flags wanted = change->local_add;
 	char add[64], remove[64];
 
-	if (flags_empty(change->local_add) && flags_empty(change->local_remove))
+	if (flags_empty(change->local_add) && flags_empty(change->local_remove) && stray == 0)
 		return 0;
-	if (flags_to_file_letters(f->worker, f->folder, change->local_add, add, err) != 0 ||
+	if (stray != 0) /* the letters of another folder: all keywords are written anew */
+		wanted = keywords_after(f, job);
+	if (flags_to_file_letters(f->worker, f->folder, wanted, add, err) != 0 ||
 	    flags_to_file_letters(f->worker, f->folder, change->local_remove, remove, err) != 0)
 		return -1;
+	take_off(remove, stray & ~letters_mask(add));
 	if (maildir_change_letters(f->folder->dir, job->action->base, add, remove, NULL, err) !=
 	    0) {
 		if (!error_is_local_to_folder(err) && err->kind != ERROR_LOCAL)

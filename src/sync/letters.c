@@ -27,6 +27,17 @@ struct flags letters_to_flags(struct account *account, const struct sync_folder 
 	return flags;
 }
 
+uint32_t letters_mask(const char *letters)
+{
+	uint32_t mask = 0;
+
+	for (; *letters != '\0'; letters++) {
+		if (*letters >= 'a' && *letters <= 'z')
+			mask |= 1U << (*letters - 'a');
+	}
+	return mask;
+}
+
 static int letter_of(const struct sync_folder *folder, uint32_t id)
 {
 	for (int i = 0; i < LETTER_COUNT; i++) {
@@ -49,6 +60,44 @@ struct flags flags_representable(struct account *account, const struct sync_fold
 				keywords_add(account->keywords, out.keywords, ids[i]) & 0xffffff;
 	}
 	return out;
+}
+
+static uint32_t mask_of(struct account *account, const struct sync_folder *folder,
+			struct flags flags)
+{
+	uint32_t ids[256], mask = 0;
+	size_t n = keywords_ids(account->keywords, flags.keywords, ids, ARRAY_SIZE(ids));
+
+	for (size_t i = 0; i < n && i < ARRAY_SIZE(ids); i++) {
+		int letter = letter_of(folder, ids[i]);
+
+		if (letter >= 0)
+			mask |= 1U << letter;
+	}
+	return mask;
+}
+
+struct flags letters_of_moved(struct account *account, const struct sync_folder *from,
+			      const struct sync_folder *to, const struct message *message,
+			      const struct local_message *file, uint32_t *stray)
+{
+	struct flags flags = file->flags;
+
+	*stray = 0;
+	if (file->letters == mask_of(account, from, message->base_local)) {
+		flags.keywords = message->base_local.keywords;
+	} else { /* changed on the way: letters that mean nothing here kept their meaning */
+		for (int i = 0; i < LETTER_COUNT; i++) {
+			if ((file->letters & 1U << i) != 0 && to->record.letters[i] == 0 &&
+			    from->record.letters[i] != 0)
+				flags.keywords = keywords_add(account->keywords, flags.keywords,
+							      from->record.letters[i]) &
+						 0xffffff;
+		}
+	}
+	if (file->letters != mask_of(account, to, flags))
+		*stray = file->letters;
+	return flags;
 }
 
 /* A letter without a meaning that no file name has. */
@@ -114,6 +163,38 @@ int letters_save(struct worker *worker, struct sync_folder *folder, struct error
 	return result;
 }
 
+static void ignore_begin(void *ctx)
+{
+	(void)ctx;
+}
+
+static void see_letters(void *ctx, const struct local_file *file)
+{
+	*(uint32_t *)ctx |= letters_mask(file->letters);
+}
+
+/* Before a letter is given away: which ones do file names have? */
+static int know_letters(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	struct scan_sink sink = {
+		.ctx = &folder->letters_seen, .begin = ignore_begin, .file = see_letters};
+	struct stamp stamps[STAMP_COUNT];
+
+	if (folder->letters_known)
+		return 0;
+	if (folder_open_dir(account, folder, err) != 0 ||
+	    maildir_scan(folder->dir, &sink, stamps, err) != 0)
+		return -1;
+	folder->letters_known = true;
+	return 0;
+}
+
+static bool lacks_letters(struct account *account, const struct sync_folder *folder,
+			  struct flags flags)
+{
+	return flags_representable(account, folder, flags).keywords != flags.keywords;
+}
+
 int flags_to_file_letters(struct worker *worker, struct sync_folder *folder, struct flags flags,
 			  char out[64], struct error *err)
 {
@@ -121,9 +202,12 @@ int flags_to_file_letters(struct worker *worker, struct sync_folder *folder, str
 	uint32_t ids[256], seen = 0;
 	size_t n, len;
 
-	if (flags.keywords != KEYWORDS_NONE && give_letters(account, folder, flags) &&
-	    letters_save(worker, folder, err) != 0)
-		return -1;
+	if (lacks_letters(account, folder, flags)) {
+		if (know_letters(account, folder, err) != 0)
+			return -1;
+		if (give_letters(account, folder, flags) && letters_save(worker, folder, err) != 0)
+			return -1;
+	}
 	flags_to_letters(flags.system, out);
 	len = strlen(out);
 	n = keywords_ids(account->keywords, flags.keywords, ids, ARRAY_SIZE(ids));

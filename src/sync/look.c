@@ -158,14 +158,16 @@ static void scan_begin(void *ctx)
 static void scan_file(void *ctx, const struct local_file *file)
 {
 	struct scan *scan = ctx;
+	struct sighting sighting = {
+		.base = file->base,
+		.flags = letters_to_flags(scan->account, scan->folder, file->letters),
+		.inode = file->inode,
+		.trace = file->has_times ? file_trace(file->mtime, file->size) : 0,
+		.letters = letters_mask(file->letters),
+	};
 
-	for (const char *p = file->letters; *p != '\0'; p++) {
-		if (*p >= 'a' && *p <= 'z')
-			scan->folder->letters_seen |= 1U << (*p - 'a');
-	}
-	snapshot_local_file(&scan->folder->snapshot, file->base,
-			    letters_to_flags(scan->account, scan->folder, file->letters),
-			    file->inode, file->has_times ? file_trace(file->mtime, file->size) : 0);
+	scan->folder->letters_seen |= sighting.letters;
+	snapshot_local_file(&scan->folder->snapshot, &sighting);
 }
 
 static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
@@ -252,8 +254,13 @@ static int check_suspect(struct account *account, struct sync_folder *folder,
 static int scan_local(struct account *account, struct sync_folder *folder, struct error *err)
 {
 	struct scan scan = {.account = account, .folder = folder};
-	struct scan_sink sink = {&scan, account->full || folder->snapshot.n <= MOST_TIMES,
-				 scan_begin, scan_file, scan_problem};
+	struct scan_sink sink = {
+		.ctx = &scan,
+		.times = account->full || folder->snapshot.n <= MOST_TIMES,
+		.begin = scan_begin,
+		.file = scan_file,
+		.problem = scan_problem,
+	};
 	bool proved;
 
 	if (folder_open_dir(account, folder, err) != 0)
@@ -266,6 +273,7 @@ static int scan_local(struct account *account, struct sync_folder *folder, struc
 	snapshot_local_end(&folder->snapshot, proved);
 	folder->incomplete |= !proved;
 	folder->local_looked = true;
+	folder->letters_known = true;
 	for (size_t i = 0; i < folder->snapshot.n_suspects; i++) {
 		if (check_suspect(account, folder, &folder->snapshot.suspects[i], err) != 0)
 			return -1;
@@ -280,8 +288,10 @@ static int look_local(struct account *account, struct sync_folder *folder, bool 
 		snapshot_local_same(&folder->snapshot);
 	else if (has_local(folder))
 		return scan_local(account, folder, err);
-	else
+	else {
 		snapshot_local_gone(&folder->snapshot);
+		folder->letters_known = true;
+	}
 	return 0;
 }
 

@@ -70,6 +70,19 @@ static int find_lost(struct account *account, struct error *err)
 	return 0;
 }
 
+static void translate_letters(struct account *account, const struct lost *lost)
+{
+	struct sync_folder *from = folder_at(account, lost->folder);
+	struct message *message = &from->snapshot.messages[lost->message];
+	uint32_t stray;
+
+	if (lost->file.folder != NOWHERE)
+		message->local = letters_of_moved(
+			account, from, folder_at(account, lost->file.folder), message,
+			&folder_at(account, lost->file.folder)->snapshot.files[lost->file.at],
+			&stray);
+}
+
 int match_all(struct account *account, struct error *err)
 {
 	struct world *world = &account->world;
@@ -85,6 +98,8 @@ int match_all(struct account *account, struct error *err)
 		return -1;
 	match_new(world);
 	match_local_content(world);
+	for (size_t i = 0; i < world->n_lost; i++)
+		translate_letters(account, &world->lost[i]);
 	return 0;
 }
 
@@ -196,10 +211,14 @@ static void set_file(struct planning *p, struct action *action, const struct los
 	} else if (p->folder->snapshot.messages[message].local_presence == PRESENCE_REPLACED) {
 		file = replaced_file(p, message);
 	}
-	if (file != NULL) {
-		action->base = file->base;
-		action->file = file->facts;
-	}
+	if (file == NULL)
+		return;
+	action->base = file->base;
+	action->file = file->facts;
+	if (lost != NULL && lost->file.folder != NOWHERE)
+		letters_of_moved(p->account, p->folder, folder_at(p->account, lost->file.folder),
+				 &p->folder->snapshot.messages[message], file,
+				 &action->stray_letters);
 }
 
 static void set_remote(struct planning *p, struct action *action, const struct lost *lost)

@@ -238,6 +238,8 @@ static int delete_file(struct removal *r, struct action *action, struct error *e
 	    err->kind != ERROR_NOT_FOUND) {
 		if (err->kind == ERROR_LOCAL)
 			tell_error(r->account, r->folder, err);
+		else /* written over: it is a new message now, and the next run sends it */
+			state_delete_record(r->worker->batch, r->folder->record.id, action->uid);
 		r->folder->incomplete = true;
 		action->skipped = true;
 		return 0;

@@ -220,7 +220,8 @@ static inline const char *scan_result(struct maildir_folder *folder,
 	static char result[8192];
 	struct stamp unused[STAMP_COUNT];
 	struct told told = {.n = 0};
-	struct scan_sink sink = {&told, told_begin, told_file, told_problem};
+	struct scan_sink sink = {
+		.ctx = &told, .begin = told_begin, .file = told_file, .problem = told_problem};
 	size_t len = 0;
 
 	result[0] = '\0';

@@ -182,7 +182,8 @@ static void test_scan_of_a_removed_folder(void)
 {
 	struct stamp stamps[STAMP_COUNT];
 	struct told told = {.n = 0};
-	struct scan_sink sink = {&told, told_begin, told_file, told_problem};
+	struct scan_sink sink = {
+		.ctx = &told, .begin = told_begin, .file = told_file, .problem = told_problem};
 
 	begin();
 	put_file("F/cur/m:2,S", "");
@@ -276,7 +277,8 @@ static void seen_problem(void *ctx, enum scan_problem problem, const char *name)
 static void test_scan_under_renames(void)
 {
 	struct seen seen = {.strange = 0};
-	struct scan_sink sink = {&seen, seen_begin, seen_file, seen_problem};
+	struct scan_sink sink = {
+		.ctx = &seen, .begin = seen_begin, .file = seen_file, .problem = seen_problem};
 	struct stamp stamps[STAMP_COUNT];
 	unsigned accepted = 0, refused = 0, wrong = 0;
 	char name[64];

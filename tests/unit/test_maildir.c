@@ -143,7 +143,7 @@ static void test_find_other(void)
 /* "path kind" of all, separated by '|'. */
 static const char *list_result(void)
 {
-	static const char *const kinds[] = {"maildir", "plain", "damaged"};
+	static const char *const kinds[] = {"maildir", "plain", "incomplete", "damaged"};
 	static char result[2048];
 	struct local_folder *folders;
 	struct arena *arena = arena_new();
@@ -180,7 +180,7 @@ static void test_list_nested(void)
 	make_folder("INBOX/cur/Inside");
 	put_file("file", "");
 	CU_ASSERT_STRING_EQUAL(list_result(),
-			       "Half damaged|INBOX maildir|INBOX/Below maildir|Level plain|"
+			       "Half incomplete|INBOX maildir|INBOX/Below maildir|Level plain|"
 			       "Level/Folder maildir|Link damaged|Linked damaged");
 	drop_root();
 }
@@ -202,10 +202,10 @@ static void test_list_maildirpp(void)
 	put_file(".mailtwin", "");
 	CU_ASSERT_EQUAL(symlink(".A", at(".L")), 0);
 	CU_ASSERT_STRING_EQUAL(list_result(), ". maildir|.A maildir|.A.B maildir|.L damaged|"
-					      ".Marked damaged");
+					      ".Marked incomplete");
 	rmdir(at("new"));
-	CU_ASSERT_STRING_EQUAL(list_result(), ". damaged|.A maildir|.A.B maildir|.L damaged|"
-					      ".Marked damaged");
+	CU_ASSERT_STRING_EQUAL(list_result(), ". incomplete|.A maildir|.A.B maildir|.L damaged|"
+					      ".Marked incomplete");
 	drop_root();
 }
 
