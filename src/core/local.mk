@@ -29,11 +29,14 @@ src_core_libcore_a_SOURCES = \
 
 if HAVE_CUNIT
 check_PROGRAMS += \
+	tests/unit/test_decide \
 	tests/unit/test_fingerprint \
 	tests/unit/test_flags \
 	tests/unit/test_layout \
 	tests/unit/test_names
 endif
+tests_unit_test_decide_SOURCES = tests/unit/test_decide.c tests/unit/check.h
+tests_unit_test_decide_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
 tests_unit_test_fingerprint_SOURCES = tests/unit/test_fingerprint.c tests/unit/check.h
 tests_unit_test_fingerprint_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
 tests_unit_test_flags_SOURCES = tests/unit/test_flags.c tests/unit/check.h

@@ -20,7 +20,7 @@ enum presence {
 	PRESENCE_REPLACED, /* local only: the file's name is there with other contents */
 };
 
-struct message {          /* one with a record; 40 bytes, because there may be a million */
+struct message {          /* one with a record; 48 bytes, because there may be a million */
 	const char *base; /* in the snapshot's arena; "" if the record has no file */
 	uint64_t inode;
 	uint32_t uid;

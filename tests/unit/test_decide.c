@@ -462,12 +462,15 @@ static bool does_nothing(const struct decision *d)
 
 /* ---- the laws ---- */
 
-/* A second run does nothing; with expunge, the removal of what the first marked on both sides. */
+/* A second run does nothing; with expunge, the removal of what the first marked on both sides. A kept
+ * file that was moved or edited by hand is a new message, which may then be sent. */
 static bool law_idempotence(const struct world *world)
 {
 	struct triple t = world->triple;
 	struct decision first = decide(&t, &world->policy, pool), next;
 
+	if (first.rule == 54 && t.local != PRESENCE_ABSENT)
+		return true;
 	apply(&t, &first);
 	next = decide(&t, &world->policy, pool);
 	if (next.verb == VERB_EXPUNGE && first.verb != VERB_EXPUNGE && world->policy.expunge) {
