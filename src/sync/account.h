@@ -126,6 +126,7 @@ void account_close(struct account *account);
 /* The fresh uuid and sentinel of a new account, and the epoch of one that commits; before any effect. */
 int account_begin_writing(struct account *account, struct error *err);
 int account_raise_epoch(struct account *account, struct error *err);
+int account_note_full_check(struct account *account, struct error *err); /* after a full run */
 
 /* ---- workers.c ---- */
 typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct error *err);

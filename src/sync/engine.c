@@ -42,6 +42,7 @@ static int execute(struct account *account, struct error *err)
 		remove_all,
 		tree_remove,
 		finish_all,
+		account_note_full_check,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(passes); i++) {

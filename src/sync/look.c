@@ -184,10 +184,12 @@ static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
 			    scan->folder->plan.name, name);
 		break;
 	case SCAN_DUPLICATE_BASE:
+		scan->folder->incomplete = true; /* told in every run */
 		tell_problem(scan->account, PROBLEM_NAME, scan->folder,
 			     "two files have the name %s; rename one of them", name);
 		break;
 	case SCAN_BAD_NAME:
+		scan->folder->incomplete = true;
 		tell_problem(scan->account, PROBLEM_NAME, scan->folder,
 			     "the file name %s cannot be a message's; rename it", name);
 		break;

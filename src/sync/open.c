@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -139,6 +140,18 @@ static int check_root(struct account *account, struct error *err)
 	return account->sentinel_fd < 0 ? -1 : 0;
 }
 
+/* Once a week, on a day of its own for each account, everything is compared without shortcuts: what a
+ * server's lie or a missed change hid comes to light. */
+static bool full_check_is_due(const struct account *account)
+{
+	const int64_t day = 86400;
+	int64_t spread = 0;
+
+	for (const char *p = account->meta.uuid; *p != '\0'; p++)
+		spread = (spread * 31 + *p) % day;
+	return !account->fresh && time(NULL) - account->meta.full_check > 7 * day - spread;
+}
+
 int account_open(struct account *account, struct error *err)
 {
 	account->arena = arena_new();
@@ -150,7 +163,7 @@ int account_open(struct account *account, struct error *err)
 	if (open_state(account, err) != 0)
 		return -1;
 	account->fresh = account->meta.uuid[0] == '\0';
-	account->full = account->options->full;
+	account->full = account->options->full || full_check_is_due(account);
 	for (unsigned i = 0; i < account->n_workers; i++)
 		account->workers[i].batch = state_batch_new(account->state);
 	if (open_root(account, err) != 0)
@@ -226,12 +239,21 @@ int account_begin_writing(struct account *account, struct error *err)
 		if (new_uuid(account->meta.uuid, err) != 0)
 			return -1;
 		account->meta.epoch = 1;
+		account->meta.full_check = (int64_t)time(NULL);
 		if (write_sentinel(account, err) != 0)
 			return -1;
 		account->sentinel_fd = sentinel_lock(account->maildir, err);
 		if (account->sentinel_fd < 0)
 			return -1;
 	}
+	return commit_meta(account, err);
+}
+
+int account_note_full_check(struct account *account, struct error *err)
+{
+	if (!account->full || account->options->n_patterns != 0)
+		return 0;
+	account->meta.full_check = (int64_t)time(NULL);
 	return commit_meta(account, err);
 }
 

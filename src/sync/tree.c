@@ -371,7 +371,8 @@ static int forget_folder(struct account *account, struct sync_folder *folder, st
 
 	state_delete_folder(batch, folder->record.id);
 	account->committed = true;
-	folder->failed = true; /* nothing more of it in this run */
+	folder->plan.verb = FOLDER_FORGET; /* nothing more of it in this run */
+	folder->failed = true;
 	return state_commit(batch, account->keywords, err);
 }
 
