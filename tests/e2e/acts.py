@@ -1,11 +1,38 @@
 """What many tests of the sync rules do and ask: fill a mailbox, say where each message is on each
 side, and end in silence."""
+import os
 import re
 
 import mail
+from maildirs import Tree, unescape
 from mailtwin import assert_equal
 
 TOKEN = re.compile(rb"token-(\d{6})-end")
+
+
+class FoundTree(Tree):
+    """Knows a folder by the directory it was found in, however its name was escaped."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.found = {}
+
+    def path(self, folder):
+        return self.found.get(folder) or super().path(folder)
+
+    def folders(self):
+        self.found = {}
+        for directory, names, _ in os.walk(self.root):
+            names[:] = [name for name in names if name not in ("cur", "new", "tmp")]
+            if self._is_folder(directory):
+                self.found[self._name(os.path.relpath(directory, self.root))] = directory
+        return sorted(self.found)
+
+    def _name(self, path):
+        if self.layout != "nested" and path == ".":
+            return "INBOX"
+        levels = path.split("/") if self.layout == "nested" else path[1:].split(".")
+        return "/".join(unescape(level) for level in levels)
 
 
 def fill(user, folder, *numbers, flags=("\\Seen",), size=300):
@@ -91,10 +118,10 @@ def assert_silent(user, *twins, exit=0):
         assert files == [], result
 
 
-def assert_settled(user, *twins, expected=None, exit=0):
+def assert_settled(user, *twins, expected=None, exit=0, **more):
     """All are equal, hold what is expected, nothing lies about, and a further run is silent."""
     for twin in twins:
-        assert_equal(user, twin)
+        assert_equal(user, twin, **more)
         assert twin.tree.temporaries() == []
     if expected is not None:
         assert there(user) == {name: sorted(numbers) for name, numbers in expected.items()}
