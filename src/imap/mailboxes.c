@@ -179,6 +179,7 @@ int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 	struct listing listing = {.conn = conn, .arena = arena};
 	struct operation operation = {.ctx = &listing, .list = take_list, .status = take_status};
 	bool one_trip = with_status && (conn->capabilities & CAP_LIST_STATUS) != 0;
+	struct text what = {0};
 	int result;
 
 	if (operation_begin_early(conn, &operation, err) < 0)
@@ -222,7 +223,10 @@ static int run_on(struct imap_conn *conn, const char *verb, const char *mailbox,
 		if (command_string(conn, second, err) < 0)
 			return -1;
 	}
-	result = command_run(conn, verb, err);
+	text_printf(&what, "%s%s%s%s", verb, mailbox, second != NULL ? " to " : "",
+		    second != NULL ? second : "");
+	result = command_run(conn, text_get(&what), err);
+	text_release(&what);
 	if (result < 0 && !conn->dead && reply_says_missing(&conn->reply) && err != NULL)
 		err->kind = ERROR_NOT_FOUND;
 	return result;
