@@ -387,7 +387,12 @@ static void plan_new_mailbox(struct planner *p, size_t i)
 		plan->verb = FOLDER_CREATE_LOCAL;
 		plan->path = path;
 	} else if (p->place_claimed[at]) {
-		refuse(plan, "it would share the directory of another folder");
+		const struct folder_plan *owner = owner_of(p, p->input->places[at].path);
+
+		refuse(plan, owner != NULL && owner->verb == FOLDER_RENAME_LOCAL
+				     ? "its directory is that of a folder which is being renamed; "
+				       "the next run follows"
+				     : "it would share the directory of another folder");
 	} else {
 		plan->place = at;
 		plan->path = p->input->places[at].path;

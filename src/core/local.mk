@@ -32,8 +32,12 @@ check_PROGRAMS += \
 	tests/unit/test_decide \
 	tests/unit/test_fingerprint \
 	tests/unit/test_flags \
+	tests/unit/test_folders \
+	tests/unit/test_guard \
 	tests/unit/test_layout \
-	tests/unit/test_names
+	tests/unit/test_match \
+	tests/unit/test_names \
+	tests/unit/test_snapshot
 endif
 tests_unit_test_decide_SOURCES = tests/unit/test_decide.c tests/unit/check.h
 tests_unit_test_decide_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
@@ -45,3 +49,11 @@ tests_unit_test_layout_SOURCES = tests/unit/test_layout.c tests/unit/check.h
 tests_unit_test_layout_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
 tests_unit_test_names_SOURCES = tests/unit/test_names.c tests/unit/check.h
 tests_unit_test_names_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_folders_SOURCES = tests/unit/test_folders.c tests/unit/check.h
+tests_unit_test_folders_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_guard_SOURCES = tests/unit/test_guard.c tests/unit/check.h
+tests_unit_test_guard_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_match_SOURCES = tests/unit/test_match.c tests/unit/check.h
+tests_unit_test_match_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
+tests_unit_test_snapshot_SOURCES = tests/unit/test_snapshot.c tests/unit/check.h
+tests_unit_test_snapshot_LDADD = src/core/libcore.a src/base/libbase.a $(CUNIT_LIBS)
