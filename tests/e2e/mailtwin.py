@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
 
 from maildirs import Tree
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
 BINARY = os.path.abspath(os.environ.get("MAILTWIN") or os.path.join(TOP, "build", "mailtwin"))
 TOOLS = {}
 
@@ -56,6 +58,15 @@ def sanitized():
             return b"__asan_init" in file.read()
     except OSError:
         return False
+
+
+def localhost():
+    """The name if it is known: bare systems have no /etc/hosts. Certificates have both."""
+    try:
+        socket.getaddrinfo("localhost", 993)
+        return "localhost"
+    except OSError:
+        return "127.0.0.1"
 
 
 def whole_calls(lines):
@@ -119,7 +130,7 @@ class Twin:
                         "layout": layout, "timeout": 20,
                         "compress": "no"}  # the server's log of commands would be unreadable
         if tls:
-            self.options.update(host="localhost", port=server.tls, tls="implicit",
+            self.options.update(host=localhost(), port=server.tls, tls="implicit",
                                 ca_file=server.ca)
         else:
             self.options.update(host="127.0.0.1", port=server.plain, tls="none")
@@ -158,6 +169,7 @@ class Twin:
                if not key.startswith(("LC_", "XDG_", "MAILTWIN")) and key not in ("LANG", "HOME")}
         env.update(HOME=self.directory, XDG_STATE_HOME=os.path.join(self.directory, "state"),
                    XDG_CONFIG_HOME=os.path.join(self.directory, "config"))
+        env["LSAN_OPTIONS"] = f"suppressions={HERE}/leaks.supp:print_suppressions=0"
         if traced:  # the leak sanitizer cannot work under another tracer
             env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
         env.update(extra or {})

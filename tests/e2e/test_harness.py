@@ -8,7 +8,7 @@ import pytest
 
 from imapclient import Client, decode_name, encode_name
 from maildirs import Tree
-from mailtwin import tool
+from mailtwin import localhost, tool
 from proxy import Proxy
 
 
@@ -136,9 +136,9 @@ def test_proxy_cuts_inside_a_literal(user):
 def test_proxy_speaks_tls_on_both_sides(user):
     server = user.server
     certificate = (server.certs.path("good.pem"), server.certs.path("good.key"))
-    with Proxy(("localhost", server.tls), tls_target=server.ca, certificate=certificate,
+    with Proxy((localhost(), server.tls), tls_target=server.ca, certificate=certificate,
                delay=0.02) as proxy:
-        with Client("localhost", proxy.port, user.name, user.password, ca=server.ca) as client:
+        with Client(localhost(), proxy.port, user.name, user.password, ca=server.ca) as client:
             client.append(b"Subject: a\n\nx\n")
             assert len(client.fetch_all()) == 1
         assert proxy.connections[0].turns >= 4

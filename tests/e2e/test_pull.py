@@ -5,7 +5,7 @@ import pytest
 
 import mail
 from maildirs import Tree
-from mailtwin import assert_equal, assert_quiet, canonical
+from mailtwin import assert_equal, assert_quiet, canonical, localhost
 
 FOLDERS = ["INBOX", "Archive", "Archive/2024", "Entwürfe", "Lists/C & co", "Trash"]
 
@@ -131,7 +131,7 @@ def test_over_tls_and_with_starttls(user, make_twin):
     for name, options in (("tls", {}), ("starttls", {"tls": "starttls",
                                                      "port": user.server.plain})):
         twin = make_twin(user, name)
-        twin.set(host="localhost", port=user.server.tls, tls="implicit", ca_file=user.server.ca)
+        twin.set(host=localhost(), port=user.server.tls, tls="implicit", ca_file=user.server.ca)
         twin.set(**options)
         twin.sync()
         assert_equal(user, twin)

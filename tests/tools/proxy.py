@@ -123,6 +123,7 @@ class Proxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # sockets are closed in a later turn of the loop
 
     async def _accept(self, reader, writer):
         connection = Connection(len(self.connections) + 1)
@@ -142,10 +143,12 @@ class Proxy:
         finally:
             for way in ways:
                 way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, upstream[1]):
-                with contextlib.suppress(Exception):
-                    end.close()
+            try:
+                await asyncio.gather(*ways, return_exceptions=True)
+            finally:  # also when the proxy ends just now
+                for end in (writer, upstream[1]):
+                    with contextlib.suppress(Exception):
+                        end.transport.abort() if self._stop.is_set() else end.close()
 
     # One way of a connection: lines and literals in, rules, bytes out.
 
