@@ -179,7 +179,6 @@ int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 	struct listing listing = {.conn = conn, .arena = arena};
 	struct operation operation = {.ctx = &listing, .list = take_list, .status = take_status};
 	bool one_trip = with_status && (conn->capabilities & CAP_LIST_STATUS) != 0;
-	struct text what = {0};
 	int result;
 
 	if (operation_begin_early(conn, &operation, err) < 0)
@@ -211,6 +210,7 @@ int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 static int run_on(struct imap_conn *conn, const char *verb, const char *mailbox, const char *second,
 		  struct error *err)
 {
+	struct text what = {0};
 	int result = -1;
 
 	if (operation_begin(conn, NULL, err) < 0)
