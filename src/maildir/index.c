@@ -323,12 +323,15 @@ static int find(struct maildir_folder *folder, const char *base, enum locate_eff
 	bool had_index = folder->index != NULL;
 	int found = had_index ? try_index(folder, base, place, err) : 0;
 
-	if (found == 0)
+	if (found != 0 || (had_index && effort == LOCATE_QUICKLY))
+		return found;
+	/* A name that is probably not there would be tried in vain under all its usual forms. */
+	if (effort == LOCATE_SURELY)
 		found = try_usual(folder, base, place, err);
 	if (found != 0)
 		return found;
 	if (had_index) {
-		int fresh = effort == LOCATE_QUICKLY ? 1 : index_is_fresh(folder, err);
+		int fresh = index_is_fresh(folder, err);
 
 		if (fresh != 0)
 			return fresh < 0 ? -1 : 0;

@@ -9,6 +9,7 @@
 
 /* Of pages touched one by one. Each may bring fifteen neighbours: 1 MiB at the most. */
 #define TOUCHED_MOST 16
+#define SMALL_FILE 256 /* pages: 1 MiB */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
 {
@@ -187,8 +188,14 @@ void pages_give_back(struct state *state)
 
 void pages_touched(struct state *state, size_t pages)
 {
+	MDB_envinfo info;
+
 	state->touched += pages;
 	if (state->touched < TOUCHED_MOST)
 		return;
-	pages_give_back(state);
+	/* All of a small file may stay: to fetch its pages again costs more than they take. */
+	if (mdb_env_info(state->env, &info) == 0 && info.me_last_pgno < SMALL_FILE)
+		state->touched = 0;
+	else
+		pages_give_back(state);
 }
