@@ -53,17 +53,20 @@ struct action {
 struct sync_folder {
 	struct folder_record record; /* strings in the account's arena; id 0 until it is made */
 	struct folder_plan plan;
+	const char *name_now; /* as the base knows it */
 	const char *wire_now; /* where it is until the plan's rename was carried out */
 	const char *path_now;
 	struct imap_status status; /* of this run's snapshot */
 	struct stamp stamps[STAMP_COUNT];
 	struct snapshot snapshot;
-	bool loaded;       /* the snapshot holds its records and both views */
-	bool named;        /* on the command line, or nothing was */
-	bool adopt;        /* never completed: what is on both sides is paired by header */
-	bool repair;       /* likewise, and nothing is deleted in this run */
-	bool void_uids;    /* the UIDs of its records mean nothing any more */
-	bool plan_told;    /* its creation, rename or removal was carried out */
+	bool loaded;      /* the snapshot holds its records and both views */
+	bool named;       /* on the command line, or nothing was */
+	bool adopt;       /* never completed: what is on both sides is paired by header */
+	bool repair;      /* likewise, and nothing is deleted in this run */
+	bool void_uids;   /* the UIDs of its records mean nothing any more */
+	bool plan_told;   /* its creation, rename or removal was carried out */
+	bool remote_same; /* as the base remembers it, as far as LIST and the stamps tell */
+	bool local_same;
 	bool local_looked; /* in this run: its stamps are of this run */
 	bool remote_looked;
 	bool incomplete; /* something was left undone: its stamps and MODSEQ are not committed */

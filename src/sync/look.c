@@ -491,35 +491,42 @@ static int look_remote(struct worker *worker, struct sync_folder *folder, bool s
 
 /* ---- both ---- */
 
+/* Compares what LIST told and the stamps: no connection, no record. */
+static int compare(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	folder->remote_same = remote_is_same(account, folder);
+	folder->paired = folder->record.messages;
+	return local_is_same(account, folder, &folder->local_same, err);
+}
+
 static int look(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct account *account = worker->account;
-	bool remote_same = remote_is_same(account, folder), local_same;
 
-	if (local_is_same(account, folder, &local_same, err) != 0)
-		return -1;
-	folder->paired = folder->record.messages;
-	if (remote_same && local_same)
-		return 0;
 	if (load(account, folder, err) != 0)
 		return -1;
 	folder->paired = count_paired(folder);
 	if (is_pending(folder)) /* not even equal stamps say that its file is there */
-		remote_same = local_same = false;
-	if (look_local(account, folder, local_same, err) != 0)
+		folder->remote_same = folder->local_same = false;
+	if (look_local(account, folder, folder->local_same, err) != 0)
 		return -1;
-	if (look_remote(worker, folder, remote_same, err) != 0)
+	if (look_remote(worker, folder, folder->remote_same, err) != 0)
 		return -1;
 	folder->loaded = true;
 	tell_progress(account, PHASE_LOOK, folder, 1, 0);
 	return 0;
 }
 
+static bool is_looked_at(const struct sync_folder *folder)
+{
+	return folder->plan.verb != FOLDER_IGNORE && folder->plan.verb != FOLDER_BAD &&
+	       folder->plan.verb != FOLDER_FORGET;
+}
+
 static bool wants_look(const struct account *account, const struct sync_folder *folder)
 {
 	(void)account;
-	return folder->plan.verb != FOLDER_IGNORE && folder->plan.verb != FOLDER_BAD &&
-	       folder->plan.verb != FOLDER_FORGET;
+	return is_looked_at(folder) && !(folder->remote_same && folder->local_same);
 }
 
 int look_all(struct account *account, struct error *err)
@@ -529,5 +536,15 @@ int look_all(struct account *account, struct error *err)
 		return -1;
 	account->done = 0;
 	account->total = account->n_folders;
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+
+		if (!is_looked_at(folder) || compare(account, folder, err) == 0)
+			continue;
+		if (!error_is_local_to_folder(err))
+			return -1;
+		folder->incomplete = folder->failed = true;
+		tell_error(account, folder, err);
+	}
 	return workers_each(account, wants_look, look, err);
 }

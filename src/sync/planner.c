@@ -661,41 +661,59 @@ static void hold_folder(struct account *account, struct sync_folder *folder,
 		     folder->paired, direction == DIRECTION_LOCAL ? "on the server" : "here");
 }
 
-/* A folder removal that is not clean is not carried out: what it would delete is held. */
-static void check_removal(struct account *account, struct sync_folder *folder)
+static void undo_all(struct account *account, struct sync_folder *folder, enum direction direction)
 {
-	bool allowed = account->options->deletions == DELETIONS_ALLOWED;
-	enum direction direction =
-		folder->plan.verb == FOLDER_DELETE_LOCAL ? DIRECTION_LOCAL : DIRECTION_REMOTE;
-
-	if (folder->plan.verb != FOLDER_DELETE_LOCAL && folder->plan.verb != FOLDER_DELETE_REMOTE)
-		return;
-	if (removal_is_clean(folder))
-		return;
-	folder->incomplete = true;
-	if (allowed) {
-		folder->plan.verb = folder->plan.verb == FOLDER_DELETE_LOCAL ? FOLDER_CREATE_REMOTE
-									     : FOLDER_CREATE_LOCAL;
-		return;
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		if (is_deletion(&folder->actions[i], direction))
+			undo(account, folder, &folder->actions[i]);
 	}
-	if (account->options->deletions == DELETIONS_UNDONE)
-		return;
+}
+
+static void make_again(struct sync_folder *folder)
+{
+	folder->plan.verb = folder->plan.verb == FOLDER_DELETE_LOCAL ? FOLDER_CREATE_REMOTE
+								     : FOLDER_CREATE_LOCAL;
+}
+
+static bool is_removal(const struct sync_folder *folder)
+{
+	return folder->plan.verb == FOLDER_DELETE_LOCAL ||
+	       folder->plan.verb == FOLDER_DELETE_REMOTE;
+}
+
+static void hold_removal(struct account *account, struct sync_folder *folder,
+			 enum direction direction)
+{
 	tell_problem(account, PROBLEM_HELD, folder,
 		     "the folder was removed %s, but there is new or changed mail in it: held",
 		     direction == DIRECTION_LOCAL ? "on the server" : "here");
-	if (folder->n_actions != 0)
-		account->summary->held += folder->n_actions;
-	else
-		account->summary->held++;
+	account->summary->held += folder->n_actions != 0 ? folder->n_actions : 1;
 	folder->n_actions = 0;
+	folder->incomplete = true;
 	folder->failed = true;
+}
+
+/* A folder removal that is not clean is not carried out: what it would delete is held. Allowed, it
+ * takes the messages that are known and leaves the folder with the others. */
+static void check_removal(struct account *account, struct sync_folder *folder)
+{
+	enum direction direction =
+		folder->plan.verb == FOLDER_DELETE_LOCAL ? DIRECTION_LOCAL : DIRECTION_REMOTE;
+
+	if (!is_removal(folder) || removal_is_clean(folder))
+		return;
+	switch (account->options->deletions) {
+	case DELETIONS_GUARDED: hold_removal(account, folder, direction); return;
+	case DELETIONS_UNDONE: undo_all(account, folder, direction); break;
+	case DELETIONS_ALLOWED: folder->incomplete = true; break;
+	}
+	make_again(folder);
 }
 
 static void apply_hold(struct account *account, struct sync_folder *folder,
 		       const struct guard_folder *guard)
 {
-	bool removal = folder->plan.verb == FOLDER_DELETE_LOCAL ||
-		       folder->plan.verb == FOLDER_DELETE_REMOTE;
+	bool removal = is_removal(folder);
 
 	for (int d = 0; d < DIRECTION_COUNT; d++) {
 		bool held_before = false;
@@ -708,18 +726,12 @@ static void apply_hold(struct account *account, struct sync_folder *folder,
 		switch (account->options->deletions) {
 		case DELETIONS_GUARDED: hold_folder(account, folder, (enum direction)d); break;
 		case DELETIONS_ALLOWED: continue;
-		case DELETIONS_UNDONE:
-			for (size_t i = 0; i < folder->n_actions; i++) {
-				if (is_deletion(&folder->actions[i], (enum direction)d))
-					undo(account, folder, &folder->actions[i]);
-			}
-			break;
+		case DELETIONS_UNDONE: undo_all(account, folder, (enum direction)d); break;
 		}
-		if (removal)
-			folder->plan.verb =
-				account->options->deletions == DELETIONS_GUARDED ? FOLDER_BAD
-				: folder->plan.verb == FOLDER_DELETE_LOCAL ? FOLDER_CREATE_REMOTE
-									   : FOLDER_CREATE_LOCAL;
+		if (removal && account->options->deletions == DELETIONS_GUARDED)
+			folder->plan.verb = FOLDER_BAD;
+		else if (removal)
+			make_again(folder);
 	}
 }
 
