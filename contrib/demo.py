@@ -12,15 +12,15 @@ sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
 
 import mail  # noqa: E402
 from dovecot import Dovecot  # noqa: E402
-from mailtwin import Twin, difference  # noqa: E402
+from mailtwin import BINARY, Twin, difference  # noqa: E402
 
 TEMPLATE = """\
    account home {
        host = 'imap.example.org'
        user = 'you@example.org'
-       password-command = 'pass show mail/home'
+       password-command = 'pass show mail/home'    # its first line is the password
        maildir = '~/Mail/home'
-       # mode = 'archive'       # to look first: never writes the server
+       # mode = 'archive'                          # to look first: never writes the server
    }
 """
 
@@ -50,9 +50,8 @@ def fill(user):
 
 def run(twin, *arguments):
     """In the foreground, so that progress is seen on a terminal."""
-    say("   $ mailtwin sync " + " ".join(arguments))
-    sys.stdout.flush()
-    done = subprocess.run(twin.command("sync", *arguments), env=twin.environment(),
+    say("   $ " + " ".join(["mailtwin", *arguments]))
+    done = subprocess.run(twin.command(*arguments), env=twin.environment(),
                           stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         raise SystemExit(f"demo: mailtwin ended with {done.returncode}")
@@ -92,26 +91,35 @@ def story(directory, server):
     say("== 3. A private Dovecot on loopback, with TLS by a CA made just now, and sample mail")
     fill(user)
     say("== 4. The first sync brings everything here")
-    run(twin)
+    run(twin, "sync")
     compare(user, twin)
     say("== 5. Something changes on both sides")
     change(user, twin)
-    say("== 6. The second sync brings both together")
-    run(twin, "-v")
+    say("== 6. The second sync brings both together; a dry run shows what it will do")
+    run(twin, "sync", "--dry-run")
+    run(twin, "sync")
     compare(user, twin)
+    run(twin, "status")
     return twin
 
 
 def finish(directory, twin, keep):
     say("== 7. How to go on")
     if keep:
-        say(f"   The Maildir stays in {twin.root}; remove {directory} when done.")
+        say(f"   The Maildir stays in {twin.root}")
+        say(f"   When done: rm -r {directory}")
     else:
-        say(f"   The Maildir was in {twin.root} (contrib/demo --keep leaves it).")
-    say("   For an account of your own, put this in ~/.config/mailtwin/mailtwin.conf, mode 0600,")
-    say("   or let `mailtwin init' ask you; then run `mailtwin sync'. See mailtwin.conf(5).")
+        say("   Server and Maildir are gone; `contrib/demo --keep' leaves the Maildir for a look.")
+    say("   For an account of your own, put this, with your words, in "
+        "~/.config/mailtwin/mailtwin.conf:")
     say()
     say(TEMPLATE)
+    say("   Then try")
+    say()
+    say(f"       {os.path.relpath(BINARY, TOP)} sync --dry-run")
+    say()
+    say("   README goes on from here; docs/mailtwin.conf.5 explains every option "
+        "(man -l FILE shows it).")
 
 
 def main():
