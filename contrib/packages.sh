@@ -22,8 +22,8 @@ install_missing() {
 	done
 	[ -n "$missing" ] || return 0
 	if [ "$(id -u)" -ne 0 ]; then
-		if ! command -v sudo >/dev/null 2>&1; then
-			echo "Missing packages; as root: apt-get install$missing" >&2
+		if ! sudo -n true >/dev/null 2>&1; then
+			echo "Packages are missing. As root: apt-get install$missing" >&2
 			return 1
 		fi
 		as_root="sudo -n"
