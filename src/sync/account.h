@@ -53,8 +53,8 @@ struct action {
 struct sync_folder {
 	struct folder_record record; /* strings in the account's arena; id 0 until it is made */
 	struct folder_plan plan;
-	const char *name_now; /* as the base knows it */
-	const char *wire_now; /* where it is until the plan's rename was carried out */
+	const struct folder_record *base; /* as the run found it; NULL for a new one */
+	const char *wire_now;             /* where it is until the plan's rename was carried out */
 	const char *path_now;
 	struct imap_status status; /* of this run's snapshot */
 	struct stamp stamps[STAMP_COUNT];

@@ -77,13 +77,50 @@ static void keep_look(struct sync_folder *folder)
 	record->last_sync = (int64_t)time(NULL);
 }
 
-static bool was_skipped(const struct sync_folder *folder)
+/* Whatever was planned and is neither done nor a state of a record is looked for again. */
+static bool is_left(const struct action *action)
 {
-	for (size_t i = 0; i < folder->n_actions; i++) {
-		if (folder->actions[i].skipped)
-			return true;
+	switch (action->verb) {
+	case VERB_PAIR:
+	case VERB_DOWNLOAD:
+	case VERB_UPLOAD:
+	case VERB_REPLACE:
+	case VERB_MOVE_LOCAL:
+	case VERB_MOVE_REMOTE:
+	case VERB_MOVE_BACK:
+	case VERB_FLAGS:
+	case VERB_DELETE_LOCAL:
+	case VERB_DELETE_REMOTE:
+	case VERB_EXPUNGE: return action->skipped || (!action->done && !action->held);
+	case VERB_NOTHING:
+	case VERB_SPLIT:
+	case VERB_KEEP:
+	case VERB_FORGET:
+	case VERB_REPORT: break;
 	}
 	return false;
+}
+
+/* The places of an action and the record's folder. */
+static void leave_open(struct account *account)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+
+		for (size_t j = 0; j < folder->n_actions; j++) {
+			const struct action *action = &folder->actions[j];
+
+			if (!is_left(action))
+				continue;
+			folder->incomplete = true;
+			folder_at(account, action->folder)->incomplete = true;
+			if (action->file_folder != NO_FOLDER)
+				folder_at(account, action->file_folder)->incomplete = true;
+			if (action->lost != NO_LOST)
+				folder_at(account, account->world.lost[action->lost].folder)
+					->incomplete = true;
+		}
+	}
 }
 
 /* A folder that was just made has a directory whose identity proves a later rename. */
@@ -109,8 +146,7 @@ static bool is_of_interest(const struct sync_folder *folder)
 static int finish(struct account *account, struct sync_folder *folder, struct error *err)
 {
 	struct state_batch *batch = account->workers[0].batch;
-	bool complete = !folder->incomplete && !folder->failed && !was_skipped(folder) &&
-			folder->plan.verb != FOLDER_BAD;
+	bool complete = !folder->incomplete && !folder->failed && folder->plan.verb != FOLDER_BAD;
 
 	if (folder->loaded && recount(account, folder, err) != 0)
 		return -1;
@@ -127,6 +163,7 @@ static int finish(struct account *account, struct sync_folder *folder, struct er
 
 int finish_all(struct account *account, struct error *err)
 {
+	leave_open(account);
 	for (size_t i = 0; i < account->n_folders; i++) {
 		struct sync_folder *folder = &account->folders[i];
 

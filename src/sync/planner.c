@@ -688,9 +688,8 @@ static void hold_removal(struct account *account, struct sync_folder *folder,
 		     "the folder was removed %s, but there is new or changed mail in it: held",
 		     direction == DIRECTION_LOCAL ? "on the server" : "here");
 	account->summary->held += folder->n_actions != 0 ? folder->n_actions : 1;
-	folder->n_actions = 0;
-	folder->incomplete = true;
-	folder->failed = true;
+	folder->n_actions = 0; /* what moved from it to another folder still moves */
+	folder->plan.verb = FOLDER_BAD;
 }
 
 /* A folder removal that is not clean is not carried out: what it would delete is held. Allowed, it

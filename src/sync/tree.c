@@ -71,7 +71,7 @@ static void set_up(struct account *account, struct sync_folder *folder,
 			.permanent = FLAGS_ALL,
 			.permanent_keywords = true,
 		};
-	folder->name_now = plan->base != NO_INDEX ? base[plan->base].name : plan->name;
+	folder->base = plan->base != NO_INDEX ? &base[plan->base] : NULL;
 	folder->wire_now = plan->mailbox != NO_INDEX ? mailboxes[plan->mailbox].wire : plan->wire;
 	folder->path_now = plan->verb == FOLDER_RENAME_LOCAL ? base[plan->base].path : plan->path;
 	folder->record.name = plan->name;
@@ -359,9 +359,11 @@ int tree_make(struct account *account, struct error *err)
 			return -1;
 		folder->failed = true;
 		folder->incomplete = true;
-		folder->record.name = folder->name_now;
-		folder->record.wire = folder->wire_now;
-		folder->record.path = folder->path_now;
+		if (folder->base != NULL) {
+			folder->record.name = folder->base->name;
+			folder->record.wire = folder->base->wire;
+			folder->record.path = folder->base->path;
+		}
 		tell_error(account, folder, err);
 	}
 	return 0;

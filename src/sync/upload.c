@@ -69,8 +69,10 @@ static int ensure_facts(struct upload *u, struct action *action)
 	return 0;
 }
 
-static void refuse(struct upload *u, struct attempt attempt, const char *reason)
+static void refuse(struct upload *u, struct action *action, struct attempt attempt,
+		   const char *reason)
 {
+	action->done = true; /* it is remembered, and told in every run */
 	attempt.state = ATTEMPT_REFUSED;
 	copy_text(attempt.reason, sizeof(attempt.reason), reason);
 	state_put_attempt(u->worker->batch, &attempt);
@@ -121,13 +123,17 @@ static bool may_send(struct upload *u, struct action *action, struct attempt *at
 
 	*attempt = new_attempt(u, action);
 	if (limit != 0 && action->file->wire_size > limit) {
-		refuse(u, *attempt, "it is larger than the server takes");
+		refuse(u, action, *attempt, "it is larger than the server takes");
 		return false;
 	}
 	if (known == NULL || !hash_equal(&known->content, &action->file->content))
 		return true;
-	if (known->state != ATTEMPT_OPEN)
-		return false; /* told by recover.c */
+	if (known->state != ATTEMPT_OPEN) { /* told by recover.c */
+		known->inode = action->file->inode;
+		state_put_attempt(u->worker->batch, known);
+		action->done = true;
+		return false;
+	}
 	if (known->reason[0] != '\0' && time(NULL) < known->time + DOUBT_SECONDS) {
 		u->folder->incomplete = true;
 		tell_problem(u->account, PROBLEM_PARKED, u->folder,
@@ -137,6 +143,7 @@ static bool may_send(struct upload *u, struct action *action, struct attempt *at
 	}
 	if (known->tries >= MOST_TRIES) {
 		known->state = ATTEMPT_PARKED;
+		action->done = true;
 		state_put_attempt(u->worker->batch, known);
 		tell_problem(u->account, PROBLEM_PARKED, u->folder,
 			     "%s was sent twice with unknown outcome and is not sent again until "
@@ -290,7 +297,7 @@ static void book_refused(struct upload *u, struct sending *sending,
 		tell_problem(u->account, PROBLEM_FOLDER, u->folder,
 			     "the mailbox went away while mail was sent to it (%s)", append->text);
 	} else {
-		refuse(u, sending->attempt, append->text);
+		refuse(u, sending->action, sending->attempt, append->text);
 	}
 }
 
@@ -482,7 +489,7 @@ static int consider(struct upload *u, struct action *action)
 		return 0;
 	}
 	if (!may_send(u, action, &attempt)) {
-		action->skipped = true;
+		action->skipped = !action->done;
 		return 0;
 	}
 	u->list[u->n++] = (struct sending){.action = action, .attempt = attempt};
