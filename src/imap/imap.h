@@ -165,6 +165,23 @@ int imap_view(struct imap_conn *conn, const char *mailbox, bool examine,
 	      const struct imap_view_request *request, const struct imap_view_sink *sink,
 	      struct imap_view *view, struct error *err);
 
+/* Several mailboxes in one burst: each begin sends its commands and waits for nothing, each finish
+ * reads the answers to the oldest one begun; they are called in the same order. Between a begin and
+ * the last finish only further begins, finishes and imap_close may be called.
+ * A begin that fails with ERROR_REFUSED sent nothing: IMAP_MOST_BEGUN or too many octets are under
+ * way, or the mailbox cannot be had without waiting. Then all that is begun is finished and the
+ * mailbox is asked by imap_view, or imap_select and imap_fetch_bodies. A finish that fails with
+ * ERROR_REFUSED, ERROR_NOT_FOUND or ERROR_LOCAL does not touch the others; after any other failure
+ * all that was begun is gone. The mailbox finished last is the selected one. */
+#define IMAP_MOST_BEGUN 32
+int imap_view_begin(struct imap_conn *conn, const char *mailbox, bool examine,
+		    const struct imap_view_request *request, struct error *err);
+/* As imap_view; but where it would have to ask again (another UIDVALIDITY, nothing to build on) *again
+ * is set instead, what was told and view do not count, and imap_view is to be called when all
+ * begun are finished. The mailbox_id of view is good until the next finish. */
+int imap_view_finish(struct imap_conn *conn, const struct imap_view_sink *sink,
+		     struct imap_view *view, bool *again, struct error *err);
+
 /* Only SELECT or EXAMINE; nothing is sent if it is selected that way already. */
 int imap_select(struct imap_conn *conn, const char *mailbox, bool examine,
 		struct imap_selected *selected, struct error *err);
@@ -203,6 +220,15 @@ struct imap_body_sink {
 int imap_fetch_bodies(struct imap_conn *conn, const uint32_t *uids, size_t n,
 		      enum imap_section section, const struct imap_body_sink *sink,
 		      struct error *err);
+
+/* The same for several mailboxes in one burst, as imap_view_begin: SELECT or EXAMINE, then the whole
+ * messages. At most IMAP_MOST_BEGUN_UIDS, which are copied. selected (may be NULL) is filled before
+ * the sink is called. */
+#define IMAP_MOST_BEGUN_UIDS 2000
+int imap_bodies_begin(struct imap_conn *conn, const char *mailbox, bool examine,
+		      const uint32_t *uids, size_t n, struct error *err);
+int imap_bodies_finish(struct imap_conn *conn, struct imap_selected *selected,
+		       const struct imap_body_sink *sink, struct error *err);
 
 /* +FLAGS or -FLAGS by UID, not .SILENT: what the server answers goes to fn (uid and the flags it has
  * then; may be NULL). */

@@ -136,6 +136,14 @@ struct reply { /* a copy of a tagged answer */
 
 #define SYNC_MAX 4
 
+/* One begun and not finished (burst.c). */
+struct begun {
+	void *work;
+	void (*work_free)(void *work); /* tells the kind too */
+	uint32_t tag;                  /* of its last command */
+	size_t octets;
+};
+
 struct imap_conn {
 	struct stream *stream;
 	struct reader reader;
@@ -178,6 +186,12 @@ struct imap_conn {
 	bool continued;     /* a "+" came */
 	struct text continuation;
 
+	/* what was begun: a ring */
+	struct begun begun[IMAP_MOST_BEGUN];
+	size_t begun_first;
+	size_t n_begun;
+	size_t burst_octets;
+
 	/* the selection */
 	char *selected; /* wire name; NULL: none */
 	bool examined;
@@ -195,6 +209,8 @@ struct imap_conn {
 void command_begin(struct imap_conn *conn, const char *verb);
 /* Quoted, or as a literal. ERROR_REFUSED if it cannot be sent. */
 int command_string(struct imap_conn *conn, const char *string, struct error *err);
+/* Must the server ask for this string before the rest of the command is sent? */
+bool command_string_waits(const struct imap_conn *conn, const char *string);
 /* " (\Seen junk)"; false if nothing storable is left (nothing is added). */
 bool command_flags(struct imap_conn *conn, struct flags flags);
 void command_date(struct imap_conn *conn, int64_t date); /* " \"...\""; nothing if out of range */
@@ -265,16 +281,51 @@ const char *scram_first(const struct scram *scram);
 const char *scram_final(struct scram *scram, const char *server_first, struct error *err);
 int scram_verify(struct scram *scram, const char *server_final, struct error *err);
 
-/* ---- view.c ---- */
+/* ---- selection.c ---- */
+
+struct selecting { /* a SELECT or EXAMINE under way */
+	struct imap_conn *conn;
+	const char *mailbox;
+	bool examine;
+	bool taken; /* it was answered OK */
+	struct reply reply;
+};
 
 void selection_forget(struct imap_conn *conn);
 void selection_code(struct imap_conn *conn, const struct status_text *status);
+/* SELECT or EXAMINE as a command not yet sent. */
+int selection_put(struct imap_conn *conn, const char *mailbox, bool examine, struct error *err);
+/* What is read from now on is the answer to a SELECT. */
+void selection_expect(struct imap_conn *conn);
+/* The tagged answer came. */
+void selection_answer(struct selecting *select, const struct status_text *status);
+/* -1 with the error of a SELECT that was not taken. */
+int selection_refused(const struct selecting *select, struct error *err);
+
+/* ---- burst.c ---- */
+
+/* May commands of that many octets be sent without waiting, the first with that name in it?
+ * ERROR_REFUSED if not; nothing was sent then. */
+int burst_enter(struct imap_conn *conn, const char *mailbox, size_t octets, struct error *err);
+/* The command sent last is the last one of work, which now belongs to the connection. */
+void burst_add(struct imap_conn *conn, void *work, void (*work_free)(void *work), size_t octets);
+/* The work of the oldest, which must be of that kind; NULL with err. */
+void *burst_oldest(struct imap_conn *conn, void (*work_free)(void *work), struct error *err);
+/* Reads the answers to the oldest, beginning with its SELECT. */
+int burst_read(struct imap_conn *conn, const struct operation *operation, struct error *err);
+/* Is that the tag of a command begun after the oldest? */
+bool burst_is_early(const struct imap_conn *conn, uint32_t tag);
+/* Ends the oldest; all of them if the connection is dead. */
+void burst_leave(struct imap_conn *conn);
+void burst_drop(struct imap_conn *conn);
 
 /* ---- messages.c ---- */
 
 /* UIDs of the set that the selected mailbox has. present has room for n. */
 int messages_present(struct imap_conn *conn, const uint32_t *uids, size_t n, uint32_t *present,
 		     size_t *n_present, struct error *err);
+/* " EMAILID" or what the server has instead; "" if nothing. */
+const char *id_item(const struct imap_conn *conn);
 bool uid_find(const uint32_t *uids, size_t n, uint32_t uid, size_t *where);
 
 #endif

@@ -4,6 +4,8 @@ noinst_LIBRARIES += src/imap/libimap.a
 src_imap_libimap_a_SOURCES = \
 	src/imap/append.c \
 	src/imap/auth.c \
+	src/imap/bodies.c \
+	src/imap/burst.c \
 	src/imap/capabilities.c \
 	src/imap/connect.c \
 	src/imap/deflate.c \
@@ -23,6 +25,7 @@ src_imap_libimap_a_SOURCES = \
 	src/imap/resolve.c \
 	src/imap/response.c \
 	src/imap/scram.c \
+	src/imap/selection.c \
 	src/imap/session.c \
 	src/imap/stream.c \
 	src/imap/stream.h \

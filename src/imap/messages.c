@@ -14,7 +14,6 @@
 
 #define FETCH_WINDOW 4   /* commands under way */
 #define FACTS_CHUNK 2000 /* messages a command */
-#define BODIES_CHUNK 256
 
 bool uid_find(const uint32_t *uids, size_t n, uint32_t uid, size_t *where)
 {
@@ -31,7 +30,7 @@ bool uid_find(const uint32_t *uids, size_t n, uint32_t uid, size_t *where)
 	return low < n && uids[low] == uid;
 }
 
-static const char *id_item(const struct imap_conn *conn)
+const char *id_item(const struct imap_conn *conn)
 {
 	if ((conn->capabilities & CAP_OBJECTID) != 0)
 		return " EMAILID";
@@ -177,117 +176,6 @@ int imap_fetch_facts(struct imap_conn *conn, const uint32_t *uids, size_t n, ima
 	if (result == 0 && work.refused)
 		return refused(err, "fetching facts of messages", &work.refusal);
 	return result;
-}
-
-/* ---- bodies ---- */
-
-struct bodies_fetch {
-	const uint32_t *uids;
-	size_t n;
-	const struct imap_body_sink *sink;
-	bool failed;  /* a callback said so: the rest is read and dropped */
-	bool begun;   /* of the response that comes now */
-	bool foreign; /* it is of a message that was not asked for */
-	struct reply refusal;
-	bool refused;
-};
-
-static void body_begin(void *ctx, uint32_t uid, uint64_t size)
-{
-	struct bodies_fetch *work = ctx;
-	size_t at;
-
-	work->foreign = uid != 0 && !uid_find(work->uids, work->n, uid, &at);
-	if (work->failed || work->foreign)
-		return;
-	work->begun = true;
-	if (work->sink->begin(work->sink->ctx, uid, size) != 0)
-		work->failed = true;
-}
-
-static void body_data(void *ctx, const char *data, size_t len)
-{
-	struct bodies_fetch *work = ctx;
-
-	if (!work->begun || work->failed)
-		return;
-	if (work->sink->data(work->sink->ctx, data, len) != 0)
-		work->failed = true;
-}
-
-static void body_end(void *ctx, const struct fetch *fetch)
-{
-	struct bodies_fetch *work = ctx;
-	struct imap_facts facts = fetch->facts;
-	bool begun = work->begun;
-	size_t at;
-
-	work->begun = false;
-	if (work->failed || (!begun && (fetch->items & ITEM_BODY) != 0))
-		return;
-	if (!begun &&
-	    ((fetch->items & ITEM_UID) == 0 || (fetch->items & (ITEM_SIZE | ITEM_DATE)) == 0))
-		return; /* a change of flags told unasked */
-	if (!uid_find(work->uids, work->n, facts.uid, &at)) {
-		if (!begun)
-			return;
-		facts.uid = 0; /* a body came, but nobody knows whose */
-	}
-	if (work->sink->end(work->sink->ctx, &facts, begun) != 0)
-		work->failed = true;
-}
-
-static void bodies_done(void *ctx, size_t index, const struct status_text *status)
-{
-	struct bodies_fetch *work = ctx;
-
-	(void)index;
-	if (status->condition != CONDITION_OK && !work->refused) {
-		work->refused = true;
-		reply_set(&work->refusal, status);
-	}
-}
-
-static int send_bodies(struct imap_conn *conn, const struct bodies_fetch *work, const char *items,
-		       struct error *err)
-{
-	for (size_t done = 0; done < work->n && !work->failed;) {
-		command_begin(conn, "UID FETCH");
-		done += command_uids(conn, work->uids + done, work->n - done, BODIES_CHUNK);
-		text_printf(&conn->out, " %s", items);
-		if (command_send(conn, 0, 0, err) < 0 ||
-		    queue_wait(conn, FETCH_WINDOW - 1, UINT64_MAX, err) < 0)
-			return -1;
-	}
-	return queue_drain(conn, err);
-}
-
-int imap_fetch_bodies(struct imap_conn *conn, const uint32_t *uids, size_t n,
-		      enum imap_section section, const struct imap_body_sink *sink,
-		      struct error *err)
-{
-	struct bodies_fetch work = {.uids = uids, .n = n, .sink = sink};
-	struct operation operation = {.ctx = &work,
-				      .fetch = body_end,
-				      .done = bodies_done,
-				      .body_begin = body_begin,
-				      .body_data = body_data};
-	char items[100];
-	int result;
-
-	if (operation_begin(conn, &operation, err) < 0)
-		return -1;
-	snprintf(items, sizeof(items), "(UID FLAGS INTERNALDATE RFC822.SIZE%s BODY.PEEK[%s])",
-		 id_item(conn), section == SECTION_HEADER ? "HEADER" : "");
-	result = send_bodies(conn, &work, items, err);
-	operation_end(conn);
-	if (result < 0)
-		return -1;
-	if (work.failed)
-		return error_set(err, ERROR_LOCAL, "a message could not be stored");
-	if (work.refused)
-		return refused(err, "fetching messages", &work.refusal);
-	return 0;
 }
 
 /* ---- flags ---- */

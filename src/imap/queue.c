@@ -31,11 +31,21 @@ static bool needs_literal(const struct imap_conn *conn, const char *string)
 	return false;
 }
 
+static bool may_send_at_once(const struct imap_conn *conn, size_t len)
+{
+	return (conn->capabilities & CAP_LITERAL_PLUS) != 0 ||
+	       ((conn->capabilities & CAP_LITERAL_MINUS) != 0 && len <= 4096);
+}
+
+bool command_string_waits(const struct imap_conn *conn, const char *string)
+{
+	return needs_literal(conn, string) && !may_send_at_once(conn, strlen(string));
+}
+
 static void put_literal(struct imap_conn *conn, const char *string)
 {
 	size_t len = strlen(string);
-	bool plus = (conn->capabilities & CAP_LITERAL_PLUS) != 0 ||
-		    ((conn->capabilities & CAP_LITERAL_MINUS) != 0 && len <= 4096);
+	bool plus = may_send_at_once(conn, len);
 
 	text_printf(&conn->out, "{%zu%s}\r\n", len, plus ? "+" : "");
 	if (!plus && conn->n_syncs < SYNC_MAX)
@@ -229,6 +239,8 @@ int queue_answer(struct imap_conn *conn, uint32_t tag, const struct status_text 
 	struct pending found;
 	size_t i;
 
+	if (burst_is_early(conn, tag))
+		return -1;
 	for (i = conn->queue_first; i < conn->queue_first + conn->queue_len; i++) {
 		if (conn->queue[i].tag == tag)
 			break;
@@ -333,6 +345,8 @@ int operation_begin_early(struct imap_conn *conn, const struct operation *operat
 {
 	if (conn->dead)
 		return error_set(err, ERROR_NETWORK, "the connection is no longer usable");
+	if (conn->n_begun != 0)
+		return error_set(err, ERROR_REFUSED, "other answers are still to be read");
 	conn->operation = operation;
 	return 0;
 }

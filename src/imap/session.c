@@ -309,6 +309,7 @@ void imap_close(struct imap_conn **conn)
 
 	if (old == NULL)
 		return;
+	burst_drop(old);
 	log_out(old);
 	if (old->stream != NULL)
 		stream_close(&old->stream);
