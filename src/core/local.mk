@@ -18,6 +18,10 @@ src_core_libcore_a_SOURCES = \
 	src/core/layout.h \
 	src/core/match.c \
 	src/core/match.h \
+	src/core/match_attempts.c \
+	src/core/match_new.c \
+	src/core/match_private.h \
+	src/core/match_wants.c \
 	src/core/names.c \
 	src/core/names.h \
 	src/core/names_private.h \
