@@ -494,7 +494,6 @@ def test_the_lines_of_sync(user, twin):
     assert_equal(user, twin)
 
 
-@pytest.mark.xfail(reason="the folder that was removed is still counted")
 def test_the_summary_counts_what_is_there_in_the_end(user, twin):
     put(user, 1, 2)
     put(user, 3, folder="Gone")
@@ -554,7 +553,6 @@ def test_control_characters_are_never_printed(user, twin):
     assert "\x1b" not in shown.stdout + shown.stderr, shown
 
 
-@pytest.mark.xfail(reason="a file that cannot be sent is named in one run only")
 def test_what_was_left_undone_is_named_in_every_run(user, twin):
     put(user, 1)
     twin.sync()
