@@ -41,6 +41,7 @@ src_imap_libimap_a_SOURCES = \
 if HAVE_CUNIT
 check_PROGRAMS += \
 	tests/unit/test_connect \
+	tests/unit/test_imap_burst \
 	tests/unit/test_imap_response \
 	tests/unit/test_imap_session \
 	tests/unit/test_stream \
@@ -56,5 +57,9 @@ tests_unit_test_tls_SOURCES = tests/unit/test_tls.c $(stream_test_sources)
 tests_unit_test_tls_LDADD = $(stream_test_libs)
 tests_unit_test_imap_response_SOURCES = tests/unit/test_imap_response.c tests/unit/check.h
 tests_unit_test_imap_response_LDADD = $(stream_test_libs)
-tests_unit_test_imap_session_SOURCES = tests/unit/test_imap_session.c tests/unit/check.h
+tests_unit_test_imap_session_SOURCES = tests/unit/test_imap_session.c tests/unit/check.h \
+	tests/unit/imap_play.h
 tests_unit_test_imap_session_LDADD = $(stream_test_libs)
+tests_unit_test_imap_burst_SOURCES = tests/unit/test_imap_burst.c tests/unit/check.h \
+	tests/unit/imap_play.h
+tests_unit_test_imap_burst_LDADD = $(stream_test_libs)
