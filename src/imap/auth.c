@@ -1,9 +1,11 @@
 /* Logging in: the LOGIN command and SASL (RFC 9051 section 6.2.2, RFC 4959 for the initial
  * response).
  *
- * "auto" takes the strongest mechanism that the server offers for a password: one that does not
- * show it to the server first, then those that do, which only ever run when TLS stands or the
- * address was declared safe (stream_open refuses plain text otherwise). OAuth2 and EXTERNAL are
+ * "auto" takes PLAIN where TLS stands: the server proved who it is, and with an initial response
+ * it costs one turn of the line where SCRAM costs three. Without TLS it takes the strongest
+ * mechanism that the server offers for a password: one that does not show it first, then those
+ * that do, which only run if the address was declared safe (stream_open refuses plain text
+ * otherwise). OAuth2 and EXTERNAL are
  * only used when they are asked for: a token cannot be told from a password. */
 #include "imap/imap_private.h"
 
@@ -368,6 +370,8 @@ static enum auth_mechanism choose(const struct imap_conn *conn, const struct ima
 {
 	if (options->auth != AUTH_AUTO)
 		return options->auth;
+	if (stream_is_encrypted(conn->stream) && offers(conn, AUTH_PLAIN))
+		return AUTH_PLAIN;
 	if (offers(conn, AUTH_SCRAM_SHA_256))
 		return AUTH_SCRAM_SHA_256;
 	if (offers(conn, AUTH_CRAM_MD5) && !stream_is_encrypted(conn->stream))
@@ -379,7 +383,7 @@ static enum auth_mechanism choose(const struct imap_conn *conn, const struct ima
 	return AUTH_LOGIN;
 }
 
-/* The server may have another secret for SCRAM or CRAM-MD5 than for PLAIN, or none. */
+/* The server may have another secret for SCRAM or CRAM-MD5 than for LOGIN, or none. */
 static bool second_try(const struct imap_conn *conn, const struct imap_options *options,
 		       enum auth_mechanism *mechanism)
 {
@@ -387,10 +391,8 @@ static bool second_try(const struct imap_conn *conn, const struct imap_options *
 		return false;
 	if (*mechanism != AUTH_SCRAM_SHA_256 && *mechanism != AUTH_CRAM_MD5)
 		return false;
-	if (!offers(conn, AUTH_PLAIN) && !can_login(conn))
-		return false;
-	*mechanism = offers(conn, AUTH_PLAIN) ? AUTH_PLAIN : AUTH_LOGIN;
-	return true;
+	*mechanism = AUTH_LOGIN;
+	return can_login(conn);
 }
 
 static int check_secrets(const struct imap_options *options, struct error *err)
