@@ -171,7 +171,7 @@ static struct decision decide_remote_here(const struct triple *t, const struct p
 			return rule(16, VERB_REPORT);
 		return rule(12, VERB_DELETE_REMOTE);
 	case PRESENCE_MOVED:
-		if (is_mirror(policy))
+		if (is_mirror(policy) || policy->restored)
 			return with_flags(rule(18, VERB_MOVE_BACK), t, policy, pool);
 		if (policy->stance == STANCE_READ_ONLY)
 			return rule(16, VERB_REPORT);

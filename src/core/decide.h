@@ -29,7 +29,8 @@ enum stance {
 
 struct policy {
 	enum stance stance;
-	bool repair;       /* re-pairing: nothing may be deleted in this run */
+	bool repair; /* re-pairing: nothing may be deleted in this run */
+	bool restored; /* the base or the Maildir came back from a backup: a place here proves nothing */
 	bool expunge;      /* what both sides marked as deleted in an earlier run is removed */
 	uint32_t storable; /* system flags that the server keeps */
 	bool storable_keywords;

@@ -384,6 +384,8 @@ static int void_uids(struct worker *worker, struct sync_folder *folder, bool *go
 	return view_once(worker, folder, true, good, err);
 }
 
+#define ANCHORS 4
+
 struct anchors {
 	struct account *account;
 	struct sync_folder *folder;
@@ -401,42 +403,70 @@ static void check_anchor(void *ctx, const struct imap_facts *facts)
 		return;
 	if (!hash_is_none(&record.id) && !hash_is_none(&facts->id))
 		anchors->differ |= !hash_equal(&record.id, &facts->id);
-	else if (record.size != 0 && facts->size != 0)
-		anchors->differ |= record.size != facts->size && record.date != facts->date;
+	else
+		anchors->differ |=
+			(record.size != 0 && facts->size != 0 && record.size != facts->size) ||
+			(facts->date != INT64_MIN && record.date != facts->date);
+}
+
+static bool is_anchor(const struct message *message)
+{
+	return message->remote_presence == PRESENCE_HERE && message->state == RECORD_PAIRED;
+}
+
+static bool has_changed_members(const struct snapshot *snapshot)
+{
+	if (snapshot->n_arrivals != 0)
+		return true;
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (snapshot->messages[i].remote_presence == PRESENCE_ABSENT &&
+		    state_is_remote(snapshot->messages[i].state))
+			return true;
+	}
+	return false;
+}
+
+/* The first, the last, which tells of a server restored from a backup, and some between; all of them
+ * in a full run. */
+static size_t choose_anchors(const struct snapshot *snapshot, bool all, uint32_t *uids)
+{
+	size_t here = 0, n = 0, seen = 0, step;
+
+	for (size_t i = 0; i < snapshot->n; i++)
+		here += is_anchor(&snapshot->messages[i]);
+	step = all || here <= ANCHORS ? 1 : (here - 1) / (ANCHORS - 1);
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (!is_anchor(&snapshot->messages[i]))
+			continue;
+		if (seen == here - 1 || (seen % step == 0 && (all || n < ANCHORS - 1)))
+			uids[n++] = snapshot->messages[i].uid;
+		seen++;
+	}
+	return n;
 }
 
 /* UIDs may be renumbered under the same UIDVALIDITY. Before anything is derived from messages that seem
- * gone, a few that seem to be there must still be the same ones. */
+ * new or gone, a few that seem to be there must still be the same ones. */
 static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool *hold,
 			struct error *err)
 {
 	struct snapshot *snapshot = &folder->snapshot;
 	struct anchors anchors = {.account = worker->account, .folder = folder};
-	uint32_t uids[4];
-	size_t n = 0, here = 0, gone = 0, step;
+	bool all = worker->account->full;
+	uint32_t *uids;
+	size_t n;
+	int result = 0;
 
 	*hold = true;
-	for (size_t i = 0; i < snapshot->n; i++) {
-		const struct message *message = &snapshot->messages[i];
-
-		here += message->remote_presence == PRESENCE_HERE &&
-			message->state == RECORD_PAIRED;
-		gone += message->remote_presence == PRESENCE_ABSENT &&
-			state_is_remote(message->state);
-	}
-	if (gone == 0 || here == 0)
+	if (!all && !has_changed_members(snapshot))
 		return 0;
-	step = here > ARRAY_SIZE(uids) ? here / ARRAY_SIZE(uids) : 1;
-	here = 0;
-	for (size_t i = 0; i < snapshot->n && n < ARRAY_SIZE(uids); i++) {
-		if (snapshot->messages[i].remote_presence == PRESENCE_HERE &&
-		    snapshot->messages[i].state == RECORD_PAIRED && here++ % step == 0)
-			uids[n++] = snapshot->messages[i].uid;
-	}
-	if (imap_fetch_facts(worker->conn, uids, n, check_anchor, &anchors, err) != 0)
-		return -1;
+	uids = xmalloc((snapshot->n + 1) * sizeof(*uids));
+	n = choose_anchors(snapshot, all, uids);
+	if (n != 0)
+		result = imap_fetch_facts(worker->conn, uids, n, check_anchor, &anchors, err);
+	free(uids);
 	*hold = !anchors.differ;
-	return 0;
+	return result;
 }
 
 static int view(struct worker *worker, struct sync_folder *folder, struct error *err)

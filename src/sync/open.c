@@ -60,6 +60,26 @@ static int open_root(struct account *account, struct error *err)
 		config->maildir, config->state);
 }
 
+/* path: of the other root's sentinel. */
+static void refuse_overlap(struct account *account, const char *identity, char *path,
+			   struct error *err)
+{
+	struct sentinel sentinel = {.account = "another account"};
+	struct maildir *root = NULL;
+	struct error ignored;
+	char *slash = strrchr(path, '/');
+
+	if (slash != NULL)
+		*slash = '\0';
+	if (maildir_open(&root, path, account->config->layout, false, &ignored) == 0) {
+		sentinel_read(root, &sentinel, &ignored);
+		maildir_close(&root);
+	}
+	error_set(err, ERROR_CONFIG,
+		  "the Maildir root %s of %s is inside or around %s, the root of %s",
+		  account->config->maildir, identity, path, sentinel.account);
+}
+
 static int check_fresh(struct account *account, const char *identity, struct error *err)
 {
 	struct sentinel sentinel;
@@ -83,10 +103,7 @@ static int check_fresh(struct account *account, const char *identity, struct err
 	switch (sentinel_find_other(account->maildir, &other, err)) {
 	case 0: return 0;
 	case 1:
-		error_set(
-			err, ERROR_CONFIG,
-			"the Maildir root %s is inside or around the root of another account (%s)",
-			account->config->maildir, other);
+		refuse_overlap(account, identity, other, err);
 		free(other);
 		return -1;
 	default: return -1;

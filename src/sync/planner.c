@@ -115,6 +115,7 @@ static struct policy policy_of(const struct account *account, const struct sync_
 	struct policy policy = {
 		.stance = stances[account->config->mode],
 		.repair = folder->repair,
+		.restored = account->repair,
 		.expunge = account->config->expunge,
 		.storable = folder->permanent,
 		.storable_keywords = folder->permanent_keywords,
@@ -336,12 +337,22 @@ static void book(struct planning *p, size_t at, struct decision decision)
 		add_action(p->folder, action);
 }
 
+/* Found again in its own folder under another UID: the server did not move it. */
+static bool is_renumbered(struct planning *p, size_t message)
+{
+	size_t number = p->folder->void_uids ? lost_of(p, message) : NO_LOST;
+
+	return number != NO_LOST && p->account->world.lost[number].remote.folder == p->number;
+}
+
 static void plan_messages(struct planning *p)
 {
 	for (size_t i = 0; i < p->folder->snapshot.n; i++) {
 		const struct message *message = &p->folder->snapshot.messages[i];
 		struct triple triple = triple_of(message);
 
+		if (is_renumbered(p, i) && message->local_presence == PRESENCE_MOVED)
+			triple.remote = PRESENCE_HERE; /* only the user moved it */
 		if (message->local_presence == PRESENCE_HERE &&
 		    message->remote_presence == PRESENCE_HERE && message->state == RECORD_PAIRED &&
 		    flags_equal(message->local, message->base_local) &&

@@ -18,24 +18,28 @@ static void rekey(struct account *account, struct sync_folder *folder)
 		struct action *action = &folder->actions[i];
 		const struct lost *lost;
 		struct record record;
+		bool moved;
 
-		if (action->verb != VERB_MOVE_LOCAL || action->lost == NO_LOST ||
-		    action->file_folder != folder_number(account, folder))
+		if (action->lost == NO_LOST || action->folder != folder_number(account, folder))
 			continue;
 		lost = &account->world.lost[action->lost];
-		if (folder_at(account, lost->folder) != folder || lost->file.folder != NOWHERE)
+		if (folder_at(account, lost->folder) != folder)
+			continue;
+		moved = action->verb == VERB_MOVE_REMOTE && action->base != NULL;
+		if (!moved && (action->verb != VERB_MOVE_LOCAL || lost->file.folder != NOWHERE))
 			continue;
 		record = lost->record;
 		record.uid = action->uid;
 		record.state = RECORD_PAIRED;
-		record.base = action->base;
+		record.base = lost->record.base;
 		if (action->facts != NULL) {
 			record.size = action->facts->size;
 			record.date = action->facts->date;
 			record.id = action->facts->id;
 		}
 		state_put_record(batch, folder->record.id, &record);
-		action->verb = VERB_FLAGS;
+		if (!moved)
+			action->verb = VERB_FLAGS;
 		action->lost = NO_LOST;
 	}
 	folder->record.uidvalidity = folder->status.uidvalidity;

@@ -134,10 +134,10 @@ static int check_choice(struct account *account, struct error *err)
 				 "see: mailtwin folders %s",
 				 account->n_folders, account->config->name);
 	if (!named)
-		return error_set(err, ERROR_USAGE,
-				 "no such folder (or none that is chosen) in account %s; see: "
-				 "mailtwin folders %s",
-				 account->config->name, account->config->name);
+		return error_set(
+			err, ERROR_USAGE,
+			"no folder matches %s, or none that is chosen; see: mailtwin folders %s",
+			account->options->patterns[0], account->config->name);
 	find_trash(account);
 	if (account->config->trash != NULL && account->config->trash[0] != '\0' &&
 	    account->trash == NO_FOLDER)
