@@ -9,7 +9,7 @@ import time
 import pytest
 
 import mail
-from mailtwin import assert_equal, server_view
+from mailtwin import TOP, assert_equal, server_view
 from proxy import Proxy
 
 NUMBERS = ("folders messages downloaded uploaded moved_local moved_remote copied_remote flags_local "
@@ -656,3 +656,29 @@ def test_usage_errors_name_the_word(twin, arguments, words):
     result = twin.run(*arguments)
     assert result.exit == 64 and len(result.error_lines()) == 1, result
     assert words in result.stderr and result.stdout == "", result
+
+
+# The manual
+
+def manual(name):
+    with open(os.path.join(TOP, "docs", name), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_the_manual_has_every_option_of_the_configuration():
+    with open(os.path.join(TOP, "src", "sync", "config_check.c"), encoding="utf-8") as file:
+        options = re.findall(r'^\t[A-Z]+\("([a-z-]+)", \w+', file.read(), re.M)
+    assert len(options) > 20 and "password-command" in options
+    assert [name for name in options if f"\n.It Ic {name}\n" not in manual("mailtwin.conf.5")] == []
+
+
+def test_the_manual_has_every_option_of_the_command_line(twin):
+    shown = twin.run("help").stdout + twin.run("help", "sync").stdout
+    options = re.findall(r"--([a-z-]+)", shown)
+    assert "undo-delete" in options
+    assert [name for name in options if f"Fl -{name}\n" not in manual("mailtwin.1")] == []
+
+
+def test_the_manual_has_every_number_of_the_summary():
+    words = re.findall(r"\w+", manual("mailtwin.1"))
+    assert [name for name in NUMBERS if name not in words] == []
