@@ -453,7 +453,7 @@ int imap_append(struct imap_conn *conn, const char *mailbox, struct imap_append 
 		appends[i].try_create = appends[i].over_quota = appends[i].too_big = false;
 		appends[i].text[0] = '\0';
 	}
-	if (operation_begin(conn, &operation, err) < 0)
+	if (session_prepare(conn, n, err) < 0 || operation_begin(conn, &operation, err) < 0)
 		return -1;
 	work.piece = xmalloc(PIECE_OCTETS);
 	result = send_all(&work, n, err);

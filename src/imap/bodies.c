@@ -148,7 +148,7 @@ int imap_fetch_bodies(struct imap_conn *conn, const uint32_t *uids, size_t n,
 	struct operation operation = bodies_operation(&work);
 	int result;
 
-	if (operation_begin(conn, &operation, err) < 0)
+	if (session_prepare(conn, n, err) < 0 || operation_begin(conn, &operation, err) < 0)
 		return -1;
 	result = send_bodies(&work, section, FETCH_WINDOW - 1, err);
 	if (result == 0)
@@ -222,6 +222,8 @@ int imap_bodies_begin(struct imap_conn *conn, const char *mailbox, bool examine,
 
 	if (n > IMAP_MOST_BEGUN_UIDS)
 		return error_set(err, ERROR_REFUSED, "%zu messages are too many for a burst", n);
+	if (session_prepare(conn, n, err) < 0)
+		return -1;
 	octets = octets_of(conn, mailbox, uids, n);
 	if (burst_enter(conn, mailbox, octets, err) < 0)
 		return -1;

@@ -31,10 +31,9 @@ void reader_release(struct reader *reader)
 
 static int fill(struct reader *reader, struct error *err)
 {
-	ptrdiff_t got;
+	size_t room = reader->careful ? 1 : reader->room - reader->end;
+	ptrdiff_t got = stream_read(reader->stream, reader->data + reader->end, room, err);
 
-	got = stream_read(reader->stream, reader->data + reader->end, reader->room - reader->end,
-			  err);
 	if (got < 0)
 		return -1;
 	reader->end += (size_t)got;

@@ -22,6 +22,7 @@ struct reader {
 	size_t room;
 	size_t start; /* first octet not yet given out */
 	size_t end;
+	bool careful; /* takes no octet behind the line it is asked for */
 };
 
 struct line { /* borrowed from the reader or the assembled response until the next read */
@@ -153,6 +154,7 @@ struct imap_conn {
 
 	struct imap_conn *self; /* for imap_capabilities, which may have to read */
 	bool setting_up;        /* ID, ENABLE, NAMESPACE are under way */
+	bool may_deflate;       /* once it pays */
 
 	/* the server */
 	uint32_t capabilities;
@@ -271,6 +273,9 @@ void capabilities_settle(struct imap_conn *conn);
 
 /* Waits for the answers to ID, ENABLE and NAMESPACE if they are still out. */
 int session_finish_setup(struct imap_conn *conn, struct error *err);
+/* The same, and starts DEFLATE if the line is slow and enough is to come: messages is how many are
+ * about to be transferred, as far as it is known. */
+int session_prepare(struct imap_conn *conn, size_t messages, struct error *err);
 int auth_login(struct imap_conn *conn, const struct imap_options *options, struct error *err);
 
 struct scram;

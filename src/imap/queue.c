@@ -353,7 +353,7 @@ int operation_begin_early(struct imap_conn *conn, const struct operation *operat
 
 int operation_begin(struct imap_conn *conn, const struct operation *operation, struct error *err)
 {
-	if (!conn->dead && session_finish_setup(conn, err) < 0)
+	if (session_prepare(conn, 0, err) < 0)
 		return -1;
 	return operation_begin_early(conn, operation, err);
 }

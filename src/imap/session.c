@@ -2,14 +2,14 @@
  *
  * What a server can do is asked again whenever it may have changed: after STARTTLS (what was said
  * in plain text is forgotten) and after the login, unless the server told by itself. Then ID,
- * ENABLE and NAMESPACE go out in one write. Whether DEFLATE pays is seen from that round trip: on a
- * near server it costs more than it saves. */
+ * ENABLE and NAMESPACE go out in one write with the first command. DEFLATE starts later, when the
+ * turns so far show that the line is long and there is enough to send: on a near server it costs
+ * more than it saves, and for a few lines its own turn is the cost. */
 #include "imap/imap_private.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -149,14 +149,6 @@ static int put_setup(struct imap_conn *conn, struct error *err)
 	return 0;
 }
 
-static int64_t milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int session_finish_setup(struct imap_conn *conn, struct error *err)
 {
 	if (!conn->setting_up)
@@ -193,80 +185,84 @@ static int ask_delimiter(struct imap_conn *conn, struct error *err)
 	return result;
 }
 
-#define FAR_MS 20 /* a line this long is seldom as fast as a server compresses */
-
 static int start_deflate(struct imap_conn *conn, struct error *err)
 {
 	struct error own;
+	int result;
 
 	if (err == NULL)
 		err = &own;
 	command_begin(conn, "COMPRESS DEFLATE");
-	if (command_run(conn, "COMPRESS", err) < 0) {
-		if (err->kind != ERROR_REFUSED)
-			return -1;
-		log_verbose("%s", err->text);
-		error_clear(err);
+	conn->reader.careful = true; /* what follows the answer is compressed */
+	result = command_run(conn, "COMPRESS", err);
+	conn->reader.careful = false;
+	if (result == 0)
+		return stream_start_deflate(conn->stream, err);
+	if (err->kind != ERROR_REFUSED)
+		return -1;
+	log_verbose("%s", err->text);
+	error_clear(err);
+	return 0;
+}
+
+#define FAR_US 20000 /* a line this long is seldom as fast as a server compresses */
+#define DEFLATE_MESSAGES 16
+#define DEFLATE_OCTETS ((uint64_t)64 << 10)
+
+/* COMPRESS costs a turn of the line, so a run with little to do is quicker without. */
+static bool deflate_pays(const struct imap_conn *conn, size_t messages)
+{
+	struct stream_traffic traffic;
+
+	stream_get_traffic(conn->stream, &traffic);
+	return traffic.fastest_turn >= FAR_US &&
+	       (messages >= DEFLATE_MESSAGES ||
+		traffic.bytes_in + traffic.bytes_out >= DEFLATE_OCTETS);
+}
+
+int session_prepare(struct imap_conn *conn, size_t messages, struct error *err)
+{
+	if (conn->dead || conn->n_begun != 0)
+		return 0; /* whoever begins something finds out */
+	if (session_finish_setup(conn, err) < 0)
+		return -1;
+	if (!conn->may_deflate || conn->queue_len != 0 || !deflate_pays(conn, messages))
 		return 0;
-	}
-	if (conn->reader.start != conn->reader.end)
-		return conn_fail(conn, err, ERROR_SERVER,
-				 "the server went on in plain text after COMPRESS");
-	return stream_start_deflate(conn->stream, err);
+	conn->may_deflate = false;
+	return start_deflate(conn, err);
 }
 
 /* The set-up is not waited for: its answers come with those to the first command, so that an
- * account where nothing changed costs one round trip after the login. */
-static int set_up(struct imap_conn *conn, int wanted, int64_t login_turn, struct error *err)
+ * account where nothing changed costs one round trip after the login. wanted: of DEFLATE. */
+static int set_up(struct imap_conn *conn, int wanted, struct error *err)
 {
-	int64_t start = milliseconds();
-	bool may_deflate;
+	bool offered;
 
 	capabilities_settle(conn);
-	may_deflate = (conn->capabilities & CAP_COMPRESS) != 0 && wanted != 0;
+	offered = (conn->capabilities & CAP_COMPRESS) != 0;
 	if (put_setup(conn, err) < 0)
 		return -1;
 	conn->setting_up = true;
 	if ((conn->capabilities & CAP_NAMESPACE) == 0 && ask_delimiter(conn, err) < 0)
 		return -1;
-	if (!may_deflate || (wanted < 0 && login_turn < FAR_MS))
-		return 0;
-	if (session_finish_setup(conn, err) < 0)
-		return -1;
-	if (wanted < 0 && milliseconds() - start < FAR_MS)
-		return 0;
-	return start_deflate(conn, err);
-}
-
-/* Milliseconds of a round trip as far as the login tells: never less than the line takes. */
-static int64_t turn_since(const struct imap_conn *conn, int64_t start, uint64_t turns)
-{
-	struct stream_traffic traffic;
-
-	stream_get_traffic(conn->stream, &traffic);
-	if (traffic.round_trips <= turns)
-		return FAR_MS;
-	return (milliseconds() - start) / (int64_t)(traffic.round_trips - turns);
+	conn->may_deflate = offered && wanted < 0;
+	return offered && wanted > 0 ? start_deflate(conn, err) : 0;
 }
 
 static int establish(struct imap_conn *conn, const struct imap_options *options, struct error *err)
 {
-	struct stream_traffic before;
 	bool preauth = false;
-	int64_t start;
 
 	if (stream_open(&conn->stream, &options->stream, err) < 0)
 		return -1;
 	reader_init(&conn->reader, conn->stream);
 	if (read_greeting(conn, &preauth, err) < 0 || secure(conn, options, preauth, err) < 0)
 		return -1;
-	start = milliseconds();
-	stream_get_traffic(conn->stream, &before);
 	if (!preauth && log_in(conn, options, err) < 0)
 		return -1;
 	if (preauth && !conn->capabilities_told && ask_capabilities(conn, err) < 0)
 		return -1;
-	return set_up(conn, options->compress, turn_since(conn, start, before.round_trips), err);
+	return set_up(conn, options->compress, err);
 }
 
 int imap_open(struct imap_conn **conn, const struct imap_options *options, struct error *err)

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -49,6 +50,27 @@ static bool has_leftover(const struct stream *stream)
 	       (stream->ssl != NULL && SSL_has_pending(stream->ssl) != 0);
 }
 
+static uint64_t microseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+#define FIRST_TURNS 4 /* later ones may be of commands that overlap, and seem short */
+
+static void end_turn(struct stream *stream)
+{
+	uint64_t took = microseconds() - stream->wrote_at;
+
+	stream->wrote = false;
+	if (++stream->traffic.round_trips > FIRST_TURNS)
+		return;
+	if (stream->traffic.fastest_turn == 0 || took < stream->traffic.fastest_turn)
+		stream->traffic.fastest_turn = took != 0 ? took : 1;
+}
+
 /* At least one octet from the wire. */
 static ptrdiff_t receive(struct stream *stream, char *data, size_t len)
 {
@@ -64,10 +86,8 @@ static ptrdiff_t receive(struct stream *stream, char *data, size_t len)
 		leftover = false;
 		n = receive_now(stream, data, len);
 	} while (n == 0);
-	if (n > 0 && stream->wrote) {
-		stream->wrote = false;
-		stream->traffic.round_trips++;
-	}
+	if (n > 0 && stream->wrote)
+		end_turn(stream);
 	return n;
 }
 
@@ -198,7 +218,10 @@ int layer_send(struct stream *stream, const char *data, size_t len)
 			return -1;
 		data += n;
 		len -= (size_t)n;
-		stream->wrote |= n > 0;
+		if (n > 0 && !stream->wrote) {
+			stream->wrote = true;
+			stream->wrote_at = microseconds();
+		}
 	}
 	return 0;
 }

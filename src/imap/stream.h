@@ -32,7 +32,8 @@ struct stream;
 struct stream_traffic {
 	uint64_t bytes_in; /* octets that crossed the socket */
 	uint64_t bytes_out;
-	uint64_t round_trips; /* turns from writing to reading, without handshakes */
+	uint64_t round_trips;  /* turns from writing to reading, without handshakes */
+	uint64_t fastest_turn; /* microseconds: the shortest of the first few; 0: none yet */
 };
 
 /* Connects: addresses in turn, the next after 2 s. Errors: ERROR_NETWORK, ERROR_CERTIFICATE (with

@@ -44,8 +44,9 @@ struct stream {
 	struct error error; /* the first failure; stays */
 	atomic_bool cancelled;
 	struct stream_traffic traffic;
-	bool wrote;      /* since the last read from the wire */
-	short want_read; /* what the last ..._now waits for: POLLIN or POLLOUT */
+	bool wrote;        /* since the last read from the wire */
+	uint64_t wrote_at; /* microseconds: the first octet of this turn */
+	short want_read;   /* what the last ..._now waits for: POLLIN or POLLOUT */
 	short want_write;
 
 	char *in; /* allocated with the first read; in[start..end) is unread */
