@@ -2,6 +2,7 @@
 side, and end in silence."""
 import os
 import re
+import time
 
 import mail
 from maildirs import Tree, unescape
@@ -103,6 +104,23 @@ def flags_there(user, folder="INBOX"):
     with user.client() as client:
         return {number_of(message.data): message.flags
                 for message in client.fetch_all(folder).values()}
+
+
+def renumber(user, *mailboxes):
+    """Dovecot takes the time of day, so it may need a second to find another number."""
+    for mailbox in mailboxes:
+        with user.client() as client:
+            before = client.uidvalidity(mailbox)
+        for _ in range(30):
+            user.server.wait_idle()
+            user.new_uidvalidity(mailbox)
+            with user.client() as client:
+                if client.uidvalidity(mailbox) != before:
+                    break
+            time.sleep(0.1)
+        else:
+            raise AssertionError("UIDVALIDITY stays as it is")
+    user.server.wait_idle()
 
 
 def assert_silent(user, *twins, exit=0):

@@ -4,7 +4,7 @@ import os
 import pytest
 
 import mail
-from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill, flags_there, here,
+from acts import (assert_settled, deliver, expunge_there, file_of, fill, flags_there, here,
                   move_there, store_there, there)
 from proxy import Proxy
 

@@ -291,6 +291,43 @@ def test_mail_moved_out_of_a_folder_that_is_removed(user, twin):
     assert folders_there(user) == ["Archive", "INBOX"]
 
 
+@pytest.mark.parametrize("copied", [False, True], ids=["move", "copy"])
+def test_removed_there_and_moved_into_here(user, twin, copied):
+    """What was put there is mail that the removal did not mean."""
+    fill(user, "A", 1, 2)
+    fill(user, "INBOX", 50)
+    twin.sync()
+    if copied:
+        twin.tree.deliver(file_of(twin, 50).data, "A", "S")
+    else:
+        twin.tree.move(file_of(twin, 50), "A")
+    with user.client() as client:
+        client.delete("A")
+    result = twin.sync(expect=3)
+    assert result.problems("held") and here(twin)["A"] == [1, 2, 50], result
+    assert 50 in there(user)["INBOX"]
+    assert_silent(user, twin, exit=3)
+    twin.sync("--undo-delete")
+    twin.sync()
+    assert 50 in there(user)["A"] and set(there(user)["A"]) == {1, 2, 50}
+    assert_settled(user, twin)
+
+
+def test_removed_here_and_moved_into_there(user, twin):
+    fill(user, "A", 1, 2)
+    fill(user, "INBOX", 50)
+    twin.sync()
+    remove_folder(twin, "A")
+    move_there(user, 50, "INBOX", "A")
+    result = twin.sync(expect=3)
+    assert result.problems("held") and there(user)["A"] == [1, 2, 50], result
+    assert 50 in sum(here(twin).values(), []), "the file is not lost"
+    assert_silent(user, twin, exit=3)
+    twin.sync("--undo-delete")
+    twin.sync()
+    assert_settled(user, twin, expected={"A": [1, 2, 50]})
+
+
 def test_inbox_is_never_removed(user, make_twin):
     twin = make_twin(user)
     fill(user, "INBOX", 1, 2)

@@ -4,9 +4,8 @@ import os
 
 import pytest
 
-import mail
-from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill, flags_there, here,
-                  move_there, moved, store_there, there)
+from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill, flags_there,
+                  here, move_there, moved, store_there, there)
 from proxy import Proxy
 
 

@@ -4,15 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-import time
 
 import pytest
 
-import mail
 from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill, flags_there,
-                  here, move_there, moved, store_there, there, uid_of)
-from mailtwin import assert_equal
-from proxy import Proxy
+                  here, move_there, moved, renumber, store_there, there)
 
 
 def assert_paired(result, *, down=0, up=0, bytes_in=None):
@@ -27,23 +23,6 @@ def assert_no_deletion(result):
 
 
 # ---- UIDVALIDITY ----
-
-def renumber(user, *mailboxes):
-    """Dovecot takes the time of day, so it may need a second to find another number."""
-    for mailbox in mailboxes:
-        with user.client() as client:
-            before = client.uidvalidity(mailbox)
-        for _ in range(30):
-            user.server.wait_idle()
-            user.new_uidvalidity(mailbox)
-            with user.client() as client:
-                if client.uidvalidity(mailbox) != before:
-                    break
-            time.sleep(0.1)
-        else:
-            raise AssertionError("UIDVALIDITY stays as it is")
-    user.server.wait_idle()
-
 
 @pytest.mark.parametrize("layout", ["nested", "maildir++"])
 def test_another_uidvalidity(user, make_twin, layout):
