@@ -67,6 +67,8 @@ struct sync_folder {
 	bool plan_told;   /* its creation, rename or removal was carried out */
 	bool remote_same; /* as the base remembers it, as far as LIST and the stamps tell */
 	bool local_same;
+	bool viewed;       /* its view was read, and has yet to be checked */
+	bool view_good;    /* its count agreed */
 	bool local_looked; /* in this run: its stamps are of this run */
 	bool remote_looked;
 	bool incomplete; /* something was left undone: its stamps and MODSEQ are not committed */
@@ -137,6 +139,17 @@ typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct 
  * concerns one folder is reported and leaves that folder incomplete; any other ends the run. */
 typedef bool folder_wants_fn(const struct account *account, const struct sync_folder *folder);
 int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err);
+/* A pass that can send ahead: begin sends what the folder needs and waits for nothing, finish reads the
+ * answers, both for up to AHEAD folders in turn; fn does what they leave. begin: 0 begun, 1 nothing was
+ * sent: fn does it. finish: 0 done, 1 fn does the rest. NULL: no sending ahead. */
+struct folder_pass {
+	folder_wants_fn *wants;
+	folder_fn *begin;
+	folder_fn *finish;
+	folder_fn *fn;
+};
+#define AHEAD 16
+int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err);
 /* Another connection costs several round trips: one more for this many folders, or messages. */
 #define FOLDERS_A_CONNECTION 8
 #define MESSAGES_A_CONNECTION 200

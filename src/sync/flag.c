@@ -206,10 +206,11 @@ static void take_off(char remove[64], uint32_t letters)
 	size_t len = strlen(remove);
 
 	for (int i = 0; i < LETTER_COUNT; i++) {
-		if ((letters & 1U << i) != 0 && strchr(remove, 'a' + i) == NULL)
-			remove[len++] = (char)('a' + i);
+		if ((letters & 1U << i) == 0 || strchr(remove, 'a' + i) != NULL)
+			continue;
+		remove[len++] = (char)('a' + i);
+		remove[len] = '\0';
 	}
-	remove[len] = '\0';
 }
 
 static int change_file(struct flagging *f, struct flag_job *job, struct error *err)

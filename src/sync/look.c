@@ -331,32 +331,47 @@ static void note_uidnext(struct sync_folder *folder)
 	}
 }
 
-/* Calls for one view and books it. *good is false if the count does not agree. */
-static int view_once(struct worker *worker, struct sync_folder *folder, bool full, bool *good,
-		     struct error *err)
+static struct imap_view_request request_of(const struct sync_folder *folder, bool full)
 {
-	struct account *account = worker->account;
-	struct snapshot *snapshot = &folder->snapshot;
-	struct imap_view_sink sink = {snapshot, view_message, view_vanished};
-	struct imap_view_request request = {
+	return (struct imap_view_request){
 		.uidvalidity = folder->record.uidvalidity,
 		.modseq = folder->record.highestmodseq,
 		.uidnext = folder->record.uidnext,
 		.full = full || folder->record.last_sync == 0,
 	};
-	struct imap_view view;
-	enum listing listing;
+}
 
-	snapshot_remote_begin(snapshot);
-	if (imap_view(worker->conn, folder->wire_now, account->config->mode != MODE_TWO_WAY,
-		      &request, &sink, &view, err) != 0)
-		return -1;
-	note_selected(folder, &view.selected);
-	listing = view.kind == VIEW_FULL ? LISTING_FULL : LISTING_DELTA;
-	*good = snapshot_remote_end(snapshot, listing, view.complete, view.exists);
+/* good: the count agreed. */
+static bool book_view(struct sync_folder *folder, const struct imap_view *view)
+{
+	struct snapshot *snapshot = &folder->snapshot;
+	enum listing listing = view->kind == VIEW_FULL ? LISTING_FULL : LISTING_DELTA;
+	bool good;
+
+	note_selected(folder, &view->selected);
+	good = snapshot_remote_end(snapshot, listing, view->complete, view->exists);
 	/* A server that reports everything gone at once is asked again in full. */
-	if (listing == LISTING_DELTA && snapshot->vanished * 4 > snapshot->n)
-		*good = false;
+	return good && !(listing == LISTING_DELTA && snapshot->vanished * 4 > snapshot->n);
+}
+
+static bool is_read_only(const struct account *account)
+{
+	return account->config->mode != MODE_TWO_WAY;
+}
+
+/* Calls for one view and books it. *good is false if the count does not agree. */
+static int view_once(struct worker *worker, struct sync_folder *folder, bool full, bool *good,
+		     struct error *err)
+{
+	struct imap_view_sink sink = {&folder->snapshot, view_message, view_vanished};
+	struct imap_view_request request = request_of(folder, full);
+	struct imap_view view;
+
+	snapshot_remote_begin(&folder->snapshot);
+	if (imap_view(worker->conn, folder->wire_now, is_read_only(worker->account), &request,
+		      &sink, &view, err) != 0)
+		return -1;
+	*good = book_view(folder, &view);
 	return 0;
 }
 
@@ -452,6 +467,7 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 {
 	struct snapshot *snapshot = &folder->snapshot;
 	struct anchors anchors = {.account = worker->account, .folder = folder};
+	struct imap_selected selected;
 	bool all = worker->account->full;
 	uint32_t *uids;
 	size_t n;
@@ -462,7 +478,10 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 		return 0;
 	uids = xmalloc((snapshot->n + 1) * sizeof(*uids));
 	n = choose_anchors(snapshot, all, uids);
-	if (n != 0)
+	if (n != 0) /* views read in one burst leave another mailbox selected */
+		result = imap_select(worker->conn, folder->wire_now, is_read_only(worker->account),
+				     &selected, err);
+	if (n != 0 && result == 0)
 		result = imap_fetch_facts(worker->conn, uids, n, check_anchor, &anchors, err);
 	free(uids);
 	*hold = !anchors.differ;
@@ -471,10 +490,12 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 
 static int view(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
-	bool good, hold;
+	bool good = folder->view_good, hold;
 
-	if (view_once(worker, folder, must_look(worker->account, folder), &good, err) != 0)
+	if (!folder->viewed &&
+	    view_once(worker, folder, must_look(worker->account, folder), &good, err) != 0)
 		return -1;
+	folder->viewed = false;
 	if (uids_are_void(folder)) {
 		if (void_uids(worker, folder, &good, err) != 0)
 			return -1;
@@ -529,22 +550,68 @@ static int compare(struct account *account, struct sync_folder *folder, struct e
 	return local_is_same(account, folder, &folder->local_same, err);
 }
 
-static int look(struct worker *worker, struct sync_folder *folder, struct error *err)
+static int look_at_base(struct account *account, struct sync_folder *folder, struct error *err)
 {
-	struct account *account = worker->account;
-
 	if (load(account, folder, err) != 0)
 		return -1;
 	folder->paired = count_paired(folder);
 	if (is_pending(folder)) /* not even equal stamps say that its file is there */
 		folder->remote_same = folder->local_same = false;
-	if (look_local(account, folder, folder->local_same, err) != 0)
+	return 0;
+}
+
+static int look(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct account *account = worker->account;
+
+	if (!folder->viewed && (look_at_base(account, folder, err) != 0 ||
+				look_local(account, folder, folder->local_same, err) != 0))
 		return -1;
 	if (look_remote(worker, folder, folder->remote_same, err) != 0)
 		return -1;
 	folder->loaded = true;
 	tell_progress(account, PHASE_LOOK, folder, 1, 0);
 	return 0;
+}
+
+/* The view is asked for, and the disk is read while the answer is under way. */
+static int look_ahead(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct account *account = worker->account;
+	struct imap_view_request request;
+
+	if (!has_remote(folder) || !folder->named || folder->remote_same)
+		return 1;
+	if (look_at_base(account, folder, err) != 0)
+		return -1;
+	request = request_of(folder, must_look(account, folder));
+	if (imap_view_begin(worker->conn, folder->wire_now, is_read_only(account), &request, err) !=
+	    0)
+		return err->kind == ERROR_REFUSED ? 1 : -1;
+	return 0;
+}
+
+static int look_answer(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct account *account = worker->account;
+	struct imap_view_sink sink = {&folder->snapshot, view_message, view_vanished};
+	struct imap_view view;
+	struct error local = {0};
+	bool again;
+	int disk = look_local(account, folder, folder->local_same, &local);
+
+	snapshot_remote_begin(&folder->snapshot);
+	if (imap_view_finish(worker->conn, &sink, &view, &again, err) != 0)
+		return -1;
+	if (disk != 0) {
+		*err = local;
+		return -1;
+	}
+	if (again)
+		return 1;
+	folder->view_good = book_view(folder, &view);
+	folder->viewed = true;
+	return 1; /* the rest may need to ask */
 }
 
 static bool is_looked_at(const struct sync_folder *folder)
@@ -561,6 +628,8 @@ static bool wants_look(const struct account *account, const struct sync_folder *
 
 int look_all(struct account *account, struct error *err)
 {
+	static const struct folder_pass pass = {wants_look, look_ahead, look_answer, look};
+
 	if (state_get_attempts(account->state, account->arena, &account->attempts,
 			       &account->n_attempts, err) != 0)
 		return -1;
@@ -576,5 +645,5 @@ int look_all(struct account *account, struct error *err)
 		folder->incomplete = folder->failed = true;
 		tell_error(account, folder, err);
 	}
-	return workers_each(account, wants_look, look, err);
+	return workers_pass(account, &pass, err);
 }

@@ -95,6 +95,7 @@ static int check_fresh(struct account *account, const char *identity, struct err
 		log_verbose("the state of this root is lost: both sides are paired again");
 		memcpy(account->meta.uuid, sentinel.uuid, sizeof(account->meta.uuid));
 		account->meta.epoch = sentinel.epoch;
+		account->meta.full_check = (int64_t)time(NULL);
 		account->repair = true;
 		return 0;
 	}

@@ -270,6 +270,7 @@ static int make_world(struct account *account)
 			.snapshot = &folder->snapshot,
 			.id = folder->record.id,
 			.uidnext = folder->status.uidnext,
+			.uidvalidity = folder->status.uidvalidity,
 			.on_server = folder->remote_looked,
 			.repair = folder->adopt || folder->repair,
 		};

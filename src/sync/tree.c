@@ -58,9 +58,12 @@ static bool is_named(const struct account *account, const char *name)
 }
 
 static void set_up(struct account *account, struct sync_folder *folder,
-		   const struct folder_plan *plan, const struct folder_record *base,
+		   const struct folder_plan *plan, const struct folders_input *input,
 		   const struct imap_mailbox *mailboxes)
 {
+	const struct folder_record *base = input->base;
+	const struct local_place *places = input->places;
+
 	folder->plan = *plan;
 	if (plan->base != NO_INDEX)
 		folder->record = base[plan->base];
@@ -73,7 +76,10 @@ static void set_up(struct account *account, struct sync_folder *folder,
 		};
 	folder->base = plan->base != NO_INDEX ? &base[plan->base] : NULL;
 	folder->wire_now = plan->mailbox != NO_INDEX ? mailboxes[plan->mailbox].wire : plan->wire;
-	folder->path_now = plan->verb == FOLDER_RENAME_LOCAL ? base[plan->base].path : plan->path;
+	folder->path_now = plan->path;
+	if (plan->verb ==
+	    FOLDER_RENAME_LOCAL) /* where it is now, which may not be the base's either */
+		folder->path_now = places[plan->place].path;
 	folder->record.name = plan->name;
 	folder->record.wire = plan->wire;
 	folder->record.path = plan->path;
@@ -156,7 +162,7 @@ static int make_plan(struct account *account, struct folders_input *input,
 	account->folders =
 		arena_alloc(account->arena, (account->n_folders + 1) * sizeof(*account->folders));
 	for (size_t i = 0; i < account->n_folders; i++)
-		set_up(account, &account->folders[i], &plans[i], input->base, mailboxes);
+		set_up(account, &account->folders[i], &plans[i], input, mailboxes);
 	return check_choice(account, err);
 }
 

@@ -124,8 +124,8 @@ static int do_folder(struct worker *worker, struct sync_folder *folder, folder_f
 
 struct job {
 	struct account *account;
-	folder_wants_fn *wants;
-	folder_fn *fn;
+	const struct folder_pass *pass;
+	size_t window; /* folders a worker takes at a time */
 	atomic_size_t next;
 	atomic_bool failed;
 	struct error err; /* the first; under the account's mutex */
@@ -145,23 +145,97 @@ static void fail_job(struct job *job, const struct error *err)
 	pthread_mutex_unlock(&job->account->mutex);
 }
 
+static size_t take_folders(struct job *job, struct sync_folder **list)
+{
+	size_t n = 0, i;
+
+	while (n < job->window && (i = atomic_fetch_add(&job->next, 1)) < job->account->n_folders) {
+		struct sync_folder *folder = &job->account->folders[i];
+
+		if (!folder->failed && job->pass->wants(job->account, folder))
+			list[n++] = folder;
+	}
+	return n;
+}
+
+/* How one step of one folder ended: 0 done, 1 fn must do it, -1 the run ends. */
+static int settle_step(struct worker *worker, struct sync_folder *folder, int result,
+		       struct error *err)
+{
+	if (result >= 0)
+		return result;
+	if (connection_is_dead(err)) {
+		log_verbose("%s: the connection broke (%s)", folder->plan.name, err->text);
+		worker_close(worker);
+		folder->incomplete = true;
+		return 1;
+	}
+	if (!error_is_local_to_folder(err))
+		return -1;
+	folder->incomplete = folder->failed = true;
+	tell_error(worker->account, folder, err);
+	return 0;
+}
+
+/* Sends for all of them, then reads for all of them; rest: those that fn must do. */
+static int go_ahead(struct worker *worker, const struct folder_pass *pass,
+		    struct sync_folder **list, size_t n, bool *rest, struct error *err)
+{
+	bool begun[AHEAD] = {false};
+	int result;
+
+	if (worker_connect(worker, err) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		result = worker->conn == NULL ? 1 : pass->begin(worker, list[i], err);
+		begun[i] = result == 0;
+		result = settle_step(worker, list[i], result, err);
+		if (result < 0)
+			return -1;
+		rest[i] = result == 1;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!begun[i])
+			continue;
+		result = worker->conn == NULL ? 1 : pass->finish(worker, list[i], err);
+		result = settle_step(worker, list[i], result, err);
+		folder_close_dir(list[i]);
+		if (result < 0)
+			return -1;
+		rest[i] = result == 1;
+	}
+	return 0;
+}
+
+static int do_folders(struct worker *worker, const struct folder_pass *pass,
+		      struct sync_folder **list, size_t n, struct error *err)
+{
+	bool rest[AHEAD];
+
+	for (size_t i = 0; i < n; i++)
+		rest[i] = true;
+	if (pass->begin != NULL && go_ahead(worker, pass, list, n, rest, err) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (rest[i] && !list[i]->failed && do_folder(worker, list[i], pass->fn, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static void *work(void *arg)
 {
 	struct job_thread *self = arg;
 	struct job *job = self->job;
+	struct sync_folder *list[AHEAD];
 	struct error err;
-	size_t i;
+	size_t n;
 
-	while (!atomic_load(&job->failed) &&
-	       (i = atomic_fetch_add(&job->next, 1)) < job->account->n_folders) {
-		struct sync_folder *folder = &job->account->folders[i];
-
-		if (folder->failed || !job->wants(job->account, folder))
-			continue;
+	while (!atomic_load(&job->failed) && (n = take_folders(job, list)) != 0) {
 		if (sync_is_stopping()) {
 			error_set(&err, ERROR_STOPPED, "stopped; the next run goes on from here");
 			fail_job(job, &err);
-		} else if (do_folder(self->worker, folder, job->fn, &err) != 0) {
+		} else if (do_folders(self->worker, job->pass, list, n, &err) != 0) {
 			fail_job(job, &err);
 		}
 	}
@@ -169,19 +243,14 @@ static void *work(void *arg)
 }
 
 /* How many workers are worth their connections: those that are open are free. */
-static size_t count_workers(struct account *account, folder_wants_fn *wants)
+static size_t count_workers(struct account *account, size_t folders, size_t messages, bool ahead)
 {
-	size_t folders = 0, messages = 0, open = 0, most;
+	size_t open = 0, most;
 
-	for (size_t i = 0; i < account->n_folders; i++) {
-		if (account->folders[i].failed || !wants(account, &account->folders[i]))
-			continue;
-		folders++;
-		messages += account->folders[i].n_actions;
-	}
 	for (unsigned i = 0; i < account->n_workers; i++)
 		open += account->workers[i].conn != NULL;
-	most = 1 + folders / FOLDERS_A_CONNECTION + messages / MESSAGES_A_CONNECTION;
+	most = 1 + messages / MESSAGES_A_CONNECTION +
+	       folders / (ahead ? FOLDERS_A_CONNECTION * AHEAD : FOLDERS_A_CONNECTION);
 	if (most < open)
 		most = open;
 	if (most > account->n_workers)
@@ -189,14 +258,32 @@ static size_t count_workers(struct account *account, folder_wants_fn *wants)
 	return most < folders ? most : folders;
 }
 
-int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err)
+static void set_window(struct job *job, size_t folders, size_t workers)
 {
-	size_t n = count_workers(account, wants), started = 1;
-	struct job job = {.account = account, .wants = wants, .fn = fn};
+	job->window = 1;
+	if (job->pass->begin == NULL)
+		return;
+	job->window = (folders + workers - 1) / workers;
+	if (job->window > AHEAD)
+		job->window = AHEAD;
+}
+
+int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err)
+{
+	size_t folders = 0, messages = 0, n, started = 1;
+	struct job job = {.account = account, .pass = pass};
 	struct job_thread *threads;
 
-	if (n == 0)
+	for (size_t i = 0; i < account->n_folders; i++) {
+		if (account->folders[i].failed || !pass->wants(account, &account->folders[i]))
+			continue;
+		folders++;
+		messages += account->folders[i].n_actions;
+	}
+	if (folders == 0)
 		return 0;
+	n = count_workers(account, folders, messages, pass->begin != NULL);
+	set_window(&job, folders, n);
 	threads = xcalloc(n, sizeof(*threads));
 	for (size_t i = 0; i < n; i++)
 		threads[i] = (struct job_thread){.job = &job, .worker = &account->workers[i]};
@@ -212,4 +299,11 @@ int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn,
 		return 0;
 	*err = job.err;
 	return -1;
+}
+
+int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err)
+{
+	struct folder_pass pass = {.wants = wants, .fn = fn};
+
+	return workers_pass(account, &pass, err);
 }

@@ -100,6 +100,7 @@ static struct policy policy_of(const char *letters)
 		case 'a': policy.stance = STANCE_ARCHIVE; break;
 		case 'o': policy.stance = STANCE_READ_ONLY; break;
 		case 'r': policy.repair = true; break;
+		case 'b': policy.repair = policy.restored = true; break;
 		case 'e': policy.expunge = true; break;
 		case 'n':
 			policy.storable = 0;
@@ -181,6 +182,7 @@ static const struct row rows[] = {
 	{17, "2", "p/", ">S", "=k", VERB_MOVE_REMOTE, "+k|+S"},
 	{18, "m", "p/", ">S", "=k", VERB_MOVE_BACK, "+k-S|"},
 	{18, "a", "p/", ">", "=", VERB_MOVE_BACK, "|"},
+	{18, "b", "p/", ">", "=", VERB_MOVE_BACK, "|"},
 	{19, "2", "p/", "!", "=", VERB_REPLACE, "|"},
 	{20, "m", "p/", "!", "=", VERB_DOWNLOAD, "|"},
 	{20, "a", "p/", "!", "=", VERB_DOWNLOAD, "|"},
@@ -373,7 +375,7 @@ static void walk_states(struct walk *walk, struct world *world)
 	}
 }
 
-#define POLICIES (4 * 2 * 2)
+#define POLICIES (4 * 2 * 2 * 2)
 
 static struct policy policy_by_number(unsigned n)
 {
@@ -381,6 +383,7 @@ static struct policy policy_by_number(unsigned n)
 		.stance = (enum stance)(n % 4),
 		.repair = (n & 4) != 0,
 		.expunge = (n & 8) != 0,
+		.restored = (n & 20) == 20,
 		.storable = FLAGS_ALL,
 		.storable_keywords = true,
 	};
