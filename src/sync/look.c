@@ -67,6 +67,8 @@ static bool remote_is_same(const struct account *account, const struct sync_fold
 
 	if (!has_remote(folder) || must_look(account, folder) || !status->known)
 		return false;
+	if (record->read_only && account->config->mode == MODE_TWO_WAY)
+		return false; /* write access may have come back */
 	return status->uidvalidity == record->uidvalidity && status->uidnext == record->uidnext &&
 	       status->exists == record->exists && status->highestmodseq != 0 &&
 	       status->highestmodseq == record->highestmodseq;
@@ -309,13 +311,17 @@ static void view_vanished(void *ctx, uint32_t first, uint32_t last)
 	snapshot_remote_vanished(ctx, first, last);
 }
 
-static void note_selected(struct sync_folder *folder, const struct imap_selected *selected)
+/* EXAMINE says nothing about what could be written. */
+static void note_selected(struct sync_folder *folder, const struct imap_selected *selected,
+			  bool examined)
 {
 	uint32_t uidnext = folder->status.uidnext;
 
 	folder->status = selected->status;
 	if (folder->status.uidnext == 0)
 		folder->status.uidnext = uidnext;
+	if (examined)
+		return;
 	folder->permanent = selected->permanent;
 	folder->permanent_keywords = selected->permanent_keywords;
 	folder->read_only = selected->read_only;
@@ -341,17 +347,30 @@ static struct imap_view_request request_of(const struct sync_folder *folder, boo
 	};
 }
 
+static bool hides_arrivals(const struct sync_folder *folder)
+{
+	const struct snapshot *snapshot = &folder->snapshot;
+	uint32_t known = folder->record.uidnext;
+
+	if (snapshot->n != 0 && snapshot->messages[snapshot->n - 1].uid >= known)
+		known = snapshot->messages[snapshot->n - 1].uid + 1;
+	return snapshot->n_arrivals == 0 && folder->status.uidnext > known;
+}
+
 /* good: the count agreed. */
-static bool book_view(struct sync_folder *folder, const struct imap_view *view)
+static bool book_view(struct sync_folder *folder, const struct imap_view *view, bool examined)
 {
 	struct snapshot *snapshot = &folder->snapshot;
 	enum listing listing = view->kind == VIEW_FULL ? LISTING_FULL : LISTING_DELTA;
 	bool good;
 
-	note_selected(folder, &view->selected);
+	note_selected(folder, &view->selected, examined);
 	good = snapshot_remote_end(snapshot, listing, view->complete, view->exists);
-	/* A server that reports everything gone at once is asked again in full. */
-	return good && !(listing == LISTING_DELTA && snapshot->vanished * 4 > snapshot->n);
+	if (listing == LISTING_FULL)
+		return good;
+	/* A server that reports everything gone at once is asked again in full, and one that stored
+	 * something and does not say what. */
+	return good && snapshot->vanished * 4 <= snapshot->n && !hides_arrivals(folder);
 }
 
 static bool is_read_only(const struct account *account)
@@ -371,7 +390,7 @@ static int view_once(struct worker *worker, struct sync_folder *folder, bool ful
 	if (imap_view(worker->conn, folder->wire_now, is_read_only(worker->account), &request,
 		      &sink, &view, err) != 0)
 		return -1;
-	*good = book_view(folder, &view);
+	*good = book_view(folder, &view, is_read_only(worker->account));
 	return 0;
 }
 
@@ -542,10 +561,28 @@ static int look_remote(struct worker *worker, struct sync_folder *folder, bool s
 
 /* ---- both ---- */
 
+static int is_wanted_now(void *ctx, const struct record *record)
+{
+	uint64_t most = *(const uint64_t *)ctx;
+
+	return record->state == RECORD_SKIPPED && (most == 0 || record->size <= most);
+}
+
+/* max-size was raised: something that was left on the server is wanted now. */
+static bool limit_was_raised(struct account *account, const struct sync_folder *folder)
+{
+	uint64_t most = account->config->max_size;
+	struct error ignored;
+
+	return folder->record.skipped != 0 &&
+	       state_each_record(account->state, folder->record.id, is_wanted_now, &most,
+				 &ignored) == 1;
+}
+
 /* Compares what LIST told and the stamps: no connection, no record. */
 static int compare(struct account *account, struct sync_folder *folder, struct error *err)
 {
-	folder->remote_same = remote_is_same(account, folder);
+	folder->remote_same = remote_is_same(account, folder) && !limit_was_raised(account, folder);
 	folder->paired = folder->record.messages;
 	return local_is_same(account, folder, &folder->local_same, err);
 }
@@ -609,7 +646,7 @@ static int look_answer(struct worker *worker, struct sync_folder *folder, struct
 	}
 	if (again)
 		return 1;
-	folder->view_good = book_view(folder, &view);
+	folder->view_good = book_view(folder, &view, is_read_only(account));
 	folder->viewed = true;
 	return 1; /* the rest may need to ask */
 }

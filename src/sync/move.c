@@ -78,6 +78,11 @@ struct rename {
 	bool moved;
 };
 
+static bool is_usable(const struct sync_folder *folder)
+{
+	return !folder->failed && folder->plan.verb != FOLDER_BAD;
+}
+
 static bool is_local_move(const struct action *action, uint32_t number)
 {
 	if (action->done || action->held)
@@ -262,8 +267,8 @@ int move_local_all(struct account *account, struct error *err)
 	for (uint32_t i = 0; result == 0 && i < account->n_folders; i++) {
 		struct sync_folder *folder = folder_at(account, i);
 
-		for (size_t j = 0; result == 0 && !folder->failed && j < folder->n_actions; j++) {
-			if (!is_local_move(&folder->actions[j], i) ||
+		for (size_t j = 0; result == 0 && j < folder->n_actions; j++) {
+			if (!is_local_move(&folder->actions[j], i) || !is_usable(folder) ||
 			    folder_at(account, folder->actions[j].file_folder)->failed)
 				continue;
 			list[n] = (struct rename){.action = &folder->actions[j]};
@@ -506,8 +511,8 @@ static size_t group_length(struct action **list, size_t n)
 static bool is_remote_move(struct account *account, const struct action *action)
 {
 	return action->verb == VERB_MOVE_REMOTE && !action->done && !action->held &&
-	       !folder_at(account, action->folder)->failed &&
-	       !folder_at(account, action->file_folder)->failed;
+	       is_usable(folder_at(account, action->folder)) &&
+	       is_usable(folder_at(account, action->file_folder));
 }
 
 static struct action **collect_moves(struct account *account, size_t *n)

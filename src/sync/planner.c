@@ -703,6 +703,27 @@ static void hold_removal(struct account *account, struct sync_folder *folder,
 	folder->plan.verb = FOLDER_BAD;
 }
 
+/* A message that the other side moved into the folder that is gone here needs it to be there. */
+static bool is_moved_into(struct account *account, struct sync_folder *folder,
+			  enum direction direction)
+{
+	uint32_t number = folder_number(account, folder);
+
+	for (size_t i = 0; i < account->n_folders; i++) {
+		for (size_t j = 0; j < account->folders[i].n_actions; j++) {
+			const struct action *a = &account->folders[i].actions[j];
+			bool here = a->verb == VERB_MOVE_REMOTE && a->base != NULL &&
+				    a->file_folder == number;
+			bool there = a->verb == VERB_MOVE_LOCAL && a->folder == number &&
+				     a->file_folder != number;
+
+			if (direction == DIRECTION_LOCAL ? here : there)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* A folder removal that is not clean is not carried out: what it would delete is held. Allowed, it
  * takes the messages that are known and leaves the folder with the others. */
 static void check_removal(struct account *account, struct sync_folder *folder)
@@ -710,7 +731,8 @@ static void check_removal(struct account *account, struct sync_folder *folder)
 	enum direction direction =
 		folder->plan.verb == FOLDER_DELETE_LOCAL ? DIRECTION_LOCAL : DIRECTION_REMOTE;
 
-	if (!is_removal(folder) || removal_is_clean(folder))
+	if (!is_removal(folder) ||
+	    (removal_is_clean(folder) && !is_moved_into(account, folder, direction)))
 		return;
 	switch (account->options->deletions) {
 	case DELETIONS_GUARDED: hold_removal(account, folder, direction); return;
