@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #define RESOLVER_STACK ((size_t)512 << 10)
 
@@ -24,19 +25,30 @@ struct lookup {
 	int done_fd;
 	char *host;
 	char port[8];
+	pthread_t thread;
 	int status; /* of getaddrinfo */
 	int error;  /* errno, for EAI_SYSTEM */
 	struct addrinfo *list;
 };
 
-static int look_up(struct lookup *lookup, int flags)
+static int look_up(struct lookup *lookup, const char *host, int flags)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
 				 .ai_socktype = SOCK_STREAM,
 				 .ai_flags = flags | AI_NUMERICSERV};
-	int status = getaddrinfo(lookup->host, lookup->port, &hints, &lookup->list);
+	int status = getaddrinfo(host, lookup->port, &hints, &lookup->list);
 
 	lookup->error = errno;
+	return status;
+}
+
+/* RFC 6761, 6.3: localhost is this machine, also where no /etc/hosts says so. */
+static int look_up_name(struct lookup *lookup)
+{
+	int status = look_up(lookup, lookup->host, 0);
+
+	if (status != 0 && ascii_case_equal(lookup->host, "localhost"))
+		status = look_up(lookup, "127.0.0.1", AI_NUMERICHOST);
 	return status;
 }
 
@@ -55,7 +67,7 @@ static void *lookup_run(void *arg)
 {
 	struct lookup *lookup = arg;
 	bool abandoned;
-	int status = look_up(lookup, 0);
+	int status = look_up_name(lookup);
 
 	pthread_mutex_lock(&lookup->lock);
 	lookup->status = status;
@@ -73,16 +85,14 @@ static void *lookup_run(void *arg)
 static int start_thread(struct lookup *lookup)
 {
 	pthread_attr_t attr;
-	pthread_t thread;
 	sigset_t all, old;
 	int status;
 
 	sigfillset(&all);
 	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, RESOLVER_STACK);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	status = pthread_create(&thread, &attr, lookup_run, lookup);
+	status = pthread_create(&lookup->thread, &attr, lookup_run, lookup);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return status;
@@ -120,9 +130,11 @@ static int finish(struct stream *stream, struct lookup *lookup, struct addrinfo 
 	return 0;
 }
 
-/* The thread is running: returns whether the lookup is ours to read and to free. */
+/* The thread is running: returns whether the lookup is ours to read and to free. A thread that is
+ * done is waited for, since what the C library keeps for it goes only with its end. */
 static bool await_thread(struct stream *stream, struct lookup *lookup)
 {
+	pthread_t thread = lookup->thread;
 	bool done;
 
 	wait_for_lookup(stream, lookup);
@@ -130,6 +142,10 @@ static bool await_thread(struct stream *stream, struct lookup *lookup)
 	done = lookup->done;
 	lookup->abandoned = !done;
 	pthread_mutex_unlock(&lookup->lock);
+	if (done)
+		pthread_join(thread, NULL);
+	else
+		pthread_detach(thread);
 	return done;
 }
 
@@ -142,11 +158,11 @@ int resolve_host(struct stream *stream, struct addrinfo **list)
 	lookup->host = xstrdup(stream->host);
 	lookup->done_fd = -1;
 	snprintf(lookup->port, sizeof(lookup->port), "%u", (unsigned)stream->port);
-	lookup->status = look_up(lookup, AI_NUMERICHOST);
+	lookup->status = look_up(lookup, lookup->host, AI_NUMERICHOST);
 	if (lookup->status != 0) {
 		lookup->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (lookup->done_fd < 0 || start_thread(lookup) != 0)
-			lookup->status = look_up(lookup, 0);
+			lookup->status = look_up_name(lookup);
 		else if (!await_thread(stream, lookup))
 			return -1;
 	}
