@@ -11,8 +11,7 @@ static bool same_record(const struct record *a, const struct record *b)
 	return a->uid == b->uid && a->state == b->state && strcmp(a->base, b->base) == 0 &&
 	       flags_equal(a->local, b->local) && flags_equal(a->remote, b->remote) &&
 	       a->size == b->size && a->date == b->date && a->inode == b->inode &&
-	       a->trace == b->trace &&
-	       memcmp(&a->content, &b->content, sizeof(a->content)) == 0 &&
+	       a->trace == b->trace && memcmp(&a->content, &b->content, sizeof(a->content)) == 0 &&
 	       memcmp(&a->header, &b->header, sizeof(a->header)) == 0 &&
 	       memcmp(&a->id, &b->id, sizeof(a->id)) == 0 && strcmp(a->reason, b->reason) == 0;
 }
