@@ -18,8 +18,10 @@ static char dir[200], path[256];
 static void write_as(const char *name, const char *data, size_t len, mode_t mode)
 {
 	char *file = xasprintf("%s/%s", dir, name);
-	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int fd;
 
+	unlink(file); /* the mode of a former one may forbid to write */
+	fd = open(file, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	CU_ASSERT_FATAL(fd >= 0);
 	CU_ASSERT(write(fd, data, len) == (ssize_t)len);
 	fchmod(fd, mode);
