@@ -223,6 +223,8 @@ int flag_all(struct account *account, struct error *err);
 int forget_all(struct account *account, struct error *err);
 int remove_all(struct account *account, struct error *err);
 int finish_all(struct account *account, struct error *err);
+/* Its places and its record's folder are not complete in this run. */
+void action_is_left(struct account *account, const struct action *action);
 
 /* ---- tell.c ---- */
 void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,

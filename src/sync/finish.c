@@ -101,24 +101,25 @@ static bool is_left(const struct action *action)
 	return false;
 }
 
-/* The places of an action and the record's folder. */
+void action_is_left(struct account *account, const struct action *action)
+{
+	folder_at(account, action->folder)->incomplete = true;
+	if (action->file_folder != NO_FOLDER)
+		folder_at(account, action->file_folder)->incomplete = true;
+	if (action->lost != NO_LOST)
+		folder_at(account, account->world.lost[action->lost].folder)->incomplete = true;
+}
+
 static void leave_open(struct account *account)
 {
 	for (size_t i = 0; i < account->n_folders; i++) {
 		struct sync_folder *folder = &account->folders[i];
 
 		for (size_t j = 0; j < folder->n_actions; j++) {
-			const struct action *action = &folder->actions[j];
-
-			if (!is_left(action))
+			if (!is_left(&folder->actions[j]))
 				continue;
 			folder->incomplete = true;
-			folder_at(account, action->folder)->incomplete = true;
-			if (action->file_folder != NO_FOLDER)
-				folder_at(account, action->file_folder)->incomplete = true;
-			if (action->lost != NO_LOST)
-				folder_at(account, account->world.lost[action->lost].folder)
-					->incomplete = true;
+			action_is_left(account, &folder->actions[j]);
 		}
 	}
 }

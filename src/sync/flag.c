@@ -266,7 +266,13 @@ static int book(struct flagging *f, struct flag_job *job, struct arena *arena, s
 	if (asked_remote && job->answered)
 		tell_change(f->account, CHANGE_FLAGS_REMOTE, f->folder, job->action->uid,
 			    job->action->base, NULL);
-	record.local = job->local;
+	if (!f->folder->read_only || f->account->config->mode != MODE_TWO_WAY)
+		record.local = job->local;
+	else /* what was changed here and could not be sent stays a change */
+		record.local = flags_minus(
+			f->account->keywords,
+			flags_union(f->account->keywords, record.local, change->local_add),
+			change->local_remove);
 	record.remote = job->remote;
 	record.state = RECORD_PAIRED;
 	state_put_record(f->worker->batch, f->folder->record.id, &record);

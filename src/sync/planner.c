@@ -306,6 +306,13 @@ static void book(struct planning *p, size_t at, struct decision decision)
 	case VERB_PAIR: return;
 	case VERB_REPORT: report_change(p, message); return;
 	case VERB_FLAGS:
+		if (p->policy.stance == STANCE_READ_ONLY &&
+		    !flags_equal(message->local, message->base_local)) {
+			report_change(p, message);
+			if (flag_change_empty(&action.flags) &&
+			    flags_equal(message->remote, message->base_remote))
+				return;
+		}
 		if (flag_change_empty(&action.flags) && message->state == RECORD_PAIRED &&
 		    flags_equal(message->local, message->base_local) &&
 		    flags_equal(message->remote, message->base_remote))
@@ -571,7 +578,7 @@ static void leave_crossing(struct account *account)
 				folder->actions[kept++] = action;
 			} else {
 				folder->incomplete = true;
-				other->incomplete = true;
+				action_is_left(account, &action);
 			}
 		}
 		folder->n_actions = kept;
@@ -699,6 +706,8 @@ static void hold_removal(struct account *account, struct sync_folder *folder,
 		     "the folder was removed %s, but there is new or changed mail in it: held",
 		     direction == DIRECTION_LOCAL ? "on the server" : "here");
 	account->summary->held += folder->n_actions != 0 ? folder->n_actions : 1;
+	for (size_t i = 0; i < folder->n_actions; i++)
+		action_is_left(account, &folder->actions[i]);
 	folder->n_actions = 0; /* what moved from it to another folder still moves */
 	folder->plan.verb = FOLDER_BAD;
 }
