@@ -215,6 +215,33 @@ def test_two_spellings_that_the_server_keeps_apart(user, twin):
         assert_silent(user, twin)
 
 
+@pytest.mark.parametrize("keyword", ["k" * 95, "x'y", "$x&y", "0", "-1", "a=b:2,S", "#1", "x,y", "NIL", "~"])
+def test_odd_keywords(user, twin, keyword):
+    fill(user, "INBOX", 1, flags=[keyword])
+    fill(user, "INBOX", 2, flags=[])
+    twin.sync()
+    assert file_of(twin, 1).keywords == {keyword}
+    twin.tree.add_letters(file_of(twin, 2), file_of(twin, 1).letters)
+    twin.sync()
+    assert flags_there(user) == {1: {keyword}, 2: {keyword}}
+    assert_settled(user, twin)
+
+
+def test_a_keyword_that_no_line_can_hold(user, twin):
+    """8-bit and longer than sense: it stays on the server, and takes no message with it."""
+    fill(user, "INBOX", 1, 2, flags=["plain"])
+    long = b"x" * 3000
+    with Proxy(("127.0.0.1", user.server.plain),
+               replace=[(rb"(\* \d+ FETCH .*)plain", rb"\1plain " + long + b" \xe4\xf6")]) as proxy:
+        twin.set(port=proxy.port)
+        result = twin.run("sync", "--json")
+        assert result.exit in (0, 1), result
+        assert here(twin) == {"INBOX": [1, 2]}
+        twin.tree.add_letters(file_of(twin, 1), "F")
+        twin.run("sync")
+    assert flags_there(user) == {1: {"plain", "\\Flagged"}, 2: {"plain"}}
+
+
 # ---- servers that keep some, or none ----
 
 def permanent(words):

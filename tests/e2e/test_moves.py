@@ -8,6 +8,7 @@ import pytest
 import mail
 from acts import (assert_settled, deliver, expunge_there, file_of, fill, flags_there, here,
                   move_there, moved, store_there, there, uid_of)
+from proxy import Proxy
 
 # How much the server says of a message's identity: its own id, or only size, date and header.
 IDS = pytest.mark.parametrize("ids", [(), ("X-GUID",)], ids=["guid", "no-id"])
@@ -144,6 +145,26 @@ def test_a_move_here_without_uidplus(dovecot, make_twin, missing):
     assert commands(user, "APPEND ") == []
     twin.sync()
     assert_settled(user, twin, expected={"INBOX": [0, 1, 3], "Archive": [2, 10]})
+
+
+@pytest.mark.parametrize("word", ["MOVE", "COPY"])
+def test_a_move_that_the_server_refuses_leaves_the_source(user, make_twin, word):
+    fill(user, "INBOX", 1, 2, 3)
+    fill(user, "Archive", 10)
+    twin = make(make_twin, user, ["MOVE"] if word == "COPY" else [])
+    twin.sync()
+    twin.tree.move(file_of(twin, 1), "Archive")
+    with Proxy(("127.0.0.1", user.server.plain),
+               refuse=[(word.encode() + b" ", b"NO [OVERQUOTA] no room")]) as proxy:
+        twin.set(port=proxy.port)
+        result = twin.run("sync", "--json")
+        assert result.exit == 1 and result.problems(), result
+    assert there(user) == {"INBOX": [1, 2, 3], "Archive": [10]}
+    assert 1 in here(twin)["Archive"]
+    twin.set(port=user.server.plain)
+    for later in (None, 120):
+        twin.sync(later=later)
+    assert_settled(user, twin, expected={"INBOX": [2, 3], "Archive": [1, 10]})
 
 
 def test_a_move_here_into_a_new_folder_with_children(user, make_twin):
