@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "core/decide.h"
 #include "core/folders.h"
+#include "core/index.h"
 #include "core/match.h"
 #include "core/snapshot.h"
 #include "imap/imap.h"
@@ -81,6 +82,7 @@ struct sync_folder {
 	bool read_only;
 	uint32_t paired; /* messages both sides had when the run began */
 	struct maildir_folder *dir;
+	struct index names; /* of the files that are there, once a move asked for them */
 	struct action *actions;
 	size_t n_actions;
 	size_t room_actions;

@@ -7,15 +7,14 @@
 
 /* ---- files ---- */
 
-static const struct attempt *settled_attempt(const struct account *account,
-					     const struct sync_folder *folder,
-					     const struct local_message *file)
+static struct attempt *settled_attempt(struct account *account, const struct sync_folder *folder,
+				       const struct local_message *file)
 {
 	for (size_t i = 0; i < account->n_attempts; i++) {
-		const struct attempt *attempt = &account->attempts[i];
+		struct attempt *attempt = &account->attempts[i];
 
 		if (attempt->folder == folder->record.id && attempt->state != ATTEMPT_OPEN &&
-		    attempt->inode == file->inode && strcmp(attempt->base, file->base) == 0)
+		    strcmp(attempt->base, file->base) == 0)
 			return attempt;
 	}
 	return NULL;
@@ -45,6 +44,22 @@ static void examine(struct account *account, struct sync_folder *folder, struct 
 		tell_problem(account, PROBLEM_UNREADABLE, folder, "%s", err.text);
 }
 
+/* Refused or parked, and still the same: left alone. Changed since: it is a new file. */
+static void check_settled(struct account *account, struct sync_folder *folder,
+			  struct local_message *file)
+{
+	struct attempt *attempt = settled_attempt(account, folder, file);
+
+	if (attempt == NULL || file->facts == NULL || attempt->state == 0)
+		return;
+	if (hash_equal(&attempt->content, &file->facts->content)) {
+		file->taken = true;
+		return;
+	}
+	attempt->state = 0;
+	state_delete_attempt(account->workers[0].batch, attempt->folder, attempt->base);
+}
+
 int facts_of_files(struct account *account, struct error *err)
 {
 	for (size_t i = 0; i < account->n_folders; i++) {
@@ -59,10 +74,8 @@ int facts_of_files(struct account *account, struct error *err)
 
 			if (file->facts != NULL)
 				continue;
-			if (settled_attempt(account, folder, file) != NULL)
-				file->taken = true; /* refused, and still the same */
-			else
-				examine(account, folder, file);
+			examine(account, folder, file);
+			check_settled(account, folder, file);
 		}
 		folder_close_dir(folder);
 	}

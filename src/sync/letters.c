@@ -110,13 +110,15 @@ static int free_letter(const struct sync_folder *folder)
 	return -1;
 }
 
-/* A name that fits on a line of the file. */
+/* A name that fits on a line of the file, and that the server could be sent (an atom, or nearly). */
 static bool name_is_writable(const char *name)
 {
-	if (*name == '\0')
+	size_t len = strlen(name);
+
+	if (len == 0 || len > 255)
 		return false;
 	for (; *name != '\0'; name++) {
-		if ((unsigned char)*name <= ' ' || *name == 0x7f)
+		if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f)
 			return false;
 	}
 	return true;

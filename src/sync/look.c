@@ -147,6 +147,9 @@ static uint32_t count_paired(const struct sync_folder *folder)
 struct scan {
 	struct account *account;
 	struct sync_folder *folder;
+	char **barred; /* names that something else than a message file has */
+	size_t n_barred;
+	size_t room_barred;
 };
 
 static void scan_begin(void *ctx)
@@ -154,6 +157,7 @@ static void scan_begin(void *ctx)
 	struct scan *scan = ctx;
 
 	snapshot_local_begin(&scan->folder->snapshot);
+	scan->n_barred = 0;
 	scan->folder->letters_seen = 0;
 }
 
@@ -172,10 +176,44 @@ static void scan_file(void *ctx, const struct local_file *file)
 	snapshot_local_file(&scan->folder->snapshot, &sighting);
 }
 
+/* A message whose name something else has is not absent: nothing is known of it. */
+static void bar(struct scan *scan, const char *name)
+{
+	const char *info = strstr(name, ":2,");
+	size_t len = info != NULL ? (size_t)(info - name) : strlen(name);
+
+	scan->barred =
+		grow(scan->barred, scan->n_barred, &scan->room_barred, sizeof(scan->barred[0]));
+	scan->barred[scan->n_barred++] = arena_strndup(scan->folder->snapshot.arena, name, len);
+}
+
+static void settle_barred(struct scan *scan)
+{
+	struct snapshot *snapshot = &scan->folder->snapshot;
+
+	for (size_t i = 0; i < scan->n_barred; i++) {
+		for (size_t j = 0; j < snapshot->n; j++) {
+			struct message *message = &snapshot->messages[j];
+
+			if (message->local_presence != PRESENCE_ABSENT ||
+			    strcmp(message->base, scan->barred[i]) != 0)
+				continue;
+			message->local_presence = PRESENCE_UNKNOWN;
+			scan->folder->incomplete = true;
+			tell_problem(scan->account, PROBLEM_UNREADABLE, scan->folder,
+				     "%s is not a regular file any more: put the message back, or "
+				     "remove what has its name",
+				     scan->barred[i]);
+		}
+	}
+	free(scan->barred);
+}
+
 static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
 {
 	struct scan *scan = ctx;
 
+	bar(scan, name);
 	switch (problem) {
 	case SCAN_NOT_A_FILE:
 		log_verbose("%s: %s is not a regular file and left out", scan->folder->plan.name,
@@ -272,9 +310,12 @@ static int scan_local(struct account *account, struct sync_folder *folder, struc
 	if (letters_reconcile(account, folder, err) != 0)
 		return -1;
 	proved = maildir_scan(folder->dir, &sink, folder->stamps, err) == 0;
-	if (!proved && err->kind != ERROR_CHANGED)
+	if (!proved && err->kind != ERROR_CHANGED) {
+		free(scan.barred);
 		return -1;
+	}
 	snapshot_local_end(&folder->snapshot, proved);
+	settle_barred(&scan);
 	folder->incomplete |= !proved;
 	folder->local_looked = true;
 	folder->letters_known = true;
@@ -607,6 +648,7 @@ static int look(struct worker *worker, struct sync_folder *folder, struct error 
 	if (look_remote(worker, folder, folder->remote_same, err) != 0)
 		return -1;
 	folder->loaded = true;
+	folder->remote_same = true; /* nothing more to look at */
 	tell_progress(account, PHASE_LOOK, folder, 1, 0);
 	return 0;
 }
@@ -660,7 +702,21 @@ static bool is_looked_at(const struct sync_folder *folder)
 static bool wants_look(const struct account *account, const struct sync_folder *folder)
 {
 	(void)account;
-	return is_looked_at(folder) && !(folder->remote_same && folder->local_same);
+	return is_looked_at(folder) && !folder->remote_same;
+}
+
+/* What only the disk can tell needs no connection. */
+static int look_at_disk(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	int result;
+
+	if (compare(account, folder, err) != 0)
+		return -1;
+	if (!folder->remote_same || folder->local_same)
+		return 0;
+	result = look(&account->workers[0], folder, err);
+	folder_close_dir(folder);
+	return result;
 }
 
 int look_all(struct account *account, struct error *err)
@@ -675,7 +731,7 @@ int look_all(struct account *account, struct error *err)
 	for (size_t i = 0; i < account->n_folders; i++) {
 		struct sync_folder *folder = &account->folders[i];
 
-		if (!is_looked_at(folder) || compare(account, folder, err) == 0)
+		if (!is_looked_at(folder) || look_at_disk(account, folder, err) == 0)
 			continue;
 		if (!error_is_local_to_folder(err))
 			return -1;

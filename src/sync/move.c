@@ -92,14 +92,26 @@ static bool is_local_move(const struct action *action, uint32_t number)
 	return action->verb == VERB_MOVE_LOCAL || action->verb == VERB_MOVE_BACK;
 }
 
-static bool name_is_taken(const struct sync_folder *folder, const char *base)
+static const char *name_at(const struct snapshot *snapshot, uint32_t at)
 {
-	for (size_t i = 0; i < folder->snapshot.n; i++) {
-		if (strcmp(folder->snapshot.messages[i].base, base) == 0)
-			return true;
+	return at < snapshot->n ? snapshot->messages[at].base
+				: snapshot->files[at - snapshot->n].base;
+}
+
+static bool name_is_taken(struct sync_folder *folder, const char *base)
+{
+	const struct snapshot *snapshot = &folder->snapshot;
+	uint64_t key = index_key_string(base);
+
+	if (folder->names.heads == NULL) {
+		for (size_t i = 0; i < snapshot->n + snapshot->n_files; i++)
+			index_add(&folder->names, index_key_string(name_at(snapshot, (uint32_t)i)),
+				  (uint32_t)i);
+		index_build(&folder->names);
 	}
-	for (size_t i = 0; i < folder->snapshot.n_files; i++) {
-		if (strcmp(folder->snapshot.files[i].base, base) == 0)
+	for (uint32_t e = index_first(&folder->names, key); e != INDEX_END;
+	     e = index_next(&folder->names, e)) {
+		if (strcmp(name_at(snapshot, index_value(&folder->names, e)), base) == 0)
 			return true;
 	}
 	return false;

@@ -195,6 +195,7 @@ void account_close(struct account *account)
 		folder_close_dir(&account->folders[i]);
 		if (account->folders[i].snapshot.arena != NULL)
 			snapshot_release(&account->folders[i].snapshot);
+		index_release(&account->folders[i].names);
 		free(account->folders[i].actions);
 	}
 	world_release(&account->world);

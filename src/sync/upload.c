@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 
-#define BATCH 256
+#define BATCH 1024
 #define MOST_TRIES 2
 #define DOUBT_SECONDS 60
 #define CUT "the connection broke while it was sent"

@@ -176,8 +176,6 @@ def test_things_that_are_no_messages(user, twin):
     assert_silent(user, twin, exit=result.exit)
 
 
-@pytest.mark.xfail(strict=True, reason="a symlink under a message's name counts as a removed "
-                          "file: the scan notes it only in the log")
 def test_a_message_that_becomes_a_symlink(user, twin):
     """Damage, not a removal: it counts as there."""
     fill(user, "INBOX", 1, 2)
@@ -189,8 +187,6 @@ def test_a_message_that_becomes_a_symlink(user, twin):
     assert there(user) == {"INBOX": [1, 2]}, result
 
 
-@pytest.mark.xfail(strict=True, reason="a refused file that is written over in place, under "
-                          "the same inode, is not tried again")
 def test_an_empty_file_is_parked(user, twin):
     """The server refuses it; the others go on, and it is not sent again and again."""
     fill(user, "INBOX", 1)

@@ -227,8 +227,6 @@ def test_odd_keywords(user, twin, keyword):
     assert_settled(user, twin)
 
 
-@pytest.mark.xfail(strict=True, reason="keywords that are no atoms, or very long, get a letter "
-                          "and a line of dovecot-keywords")
 def test_a_keyword_that_no_line_can_hold(user, twin):
     """8-bit and longer than sense: it stays on the server, and takes no message with it."""
     fill(user, "INBOX", 1, 2, flags=["plain"])
