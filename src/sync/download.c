@@ -145,12 +145,14 @@ static int flush_batch(struct download *d)
 				  : 0;
 }
 
+/* The last batch's records wait for the worker's next commit: the next folder's first batch, or the end
+ * of the pass. Until then they are `arriving`, which is true enough for a run that is killed. */
 static int finish_batches(struct download *d)
 {
 	if (flush_batch(d) != 0 && d->err.kind != ERROR_STOPPED)
 		return -1;
 	settle_before(d);
-	return state_commit(d->worker->batch, d->account->keywords, &d->err);
+	return 0;
 }
 
 /* ---- messages as they come ---- */
@@ -161,6 +163,8 @@ static int body_begin(void *ctx, uint32_t uid, uint64_t size)
 
 	(void)uid;
 	(void)size;
+	if (d->batch == NULL)
+		return -1;
 	if (d->current != NULL)
 		delivery_abort(&d->current);
 	return delivery_begin(&d->current, d->folder->dir, &d->err);
@@ -263,15 +267,27 @@ static bool skip_large(struct download *d, struct action *action)
 	return true;
 }
 
-static int fetch(struct download *d, struct action **actions, size_t n)
+static bool is_examined(const struct account *account)
 {
-	struct imap_body_sink sink = {d, body_begin, body_data, body_end};
+	return account->config->mode != MODE_TWO_WAY;
+}
+
+static uint32_t *uids_of(struct action **actions, size_t n)
+{
 	uint32_t *uids = xmalloc(n * sizeof(*uids));
-	struct error err;
-	int result;
 
 	for (size_t i = 0; i < n; i++)
 		uids[i] = actions[i]->uid;
+	return uids;
+}
+
+static int fetch(struct download *d, struct action **actions, size_t n)
+{
+	struct imap_body_sink sink = {d, body_begin, body_data, body_end};
+	uint32_t *uids = uids_of(actions, n);
+	struct error err;
+	int result;
+
 	error_clear(&d->err);
 	result = imap_fetch_bodies(d->worker->conn, uids, n, SECTION_ALL, &sink, &err);
 	free(uids);
@@ -359,40 +375,115 @@ static void collect(struct download *d)
 	qsort(d->wanted, d->n_wanted, sizeof(struct action *), compare_uids);
 }
 
-static int download(struct worker *worker, struct sync_folder *folder, struct error *err)
+static void download_init(struct download *d, struct worker *worker, struct sync_folder *folder)
 {
-	struct download d = {.worker = worker, .account = worker->account, .folder = folder};
-	bool examine = d.account->config->mode != MODE_TWO_WAY;
-	struct imap_selected selected;
-	int result;
+	*d = (struct download){.worker = worker, .account = worker->account, .folder = folder};
+	collect(d);
+}
 
-	if (folder_open_dir(d.account, folder, err) != 0 ||
-	    imap_select(worker->conn, folder->wire_now, examine, &selected, err) != 0)
+static int open_batches(struct download *d, struct error *err)
+{
+	if (folder_open_dir(d->account, d->folder, err) != 0 ||
+	    maildir_clean_tmp(d->folder->dir, err) != 0)
 		return -1;
-	if (maildir_clean_tmp(folder->dir, err) != 0)
-		return -1;
-	d.arena = arena_new();
-	d.batch = xcalloc(BATCH_MESSAGES, sizeof(*d.batch));
-	d.before = xcalloc(BATCH_MESSAGES, sizeof(*d.before));
-	collect(&d);
-	result = d.n_wanted != 0 ? fetch_all(&d) : 0;
-	*err = d.err;
-	/* Whatever ended it, what has come is put in its place. */
-	if (finish_batches(&d) != 0 && result == 0) {
-		*err = d.err;
+	d->arena = arena_new();
+	d->batch = xcalloc(BATCH_MESSAGES, sizeof(*d->batch));
+	d->before = xcalloc(BATCH_MESSAGES, sizeof(*d->before));
+	return 0;
+}
+
+static void download_release(struct download *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		if (d->batch[i].delivery != NULL)
+			delivery_abort(&d->batch[i].delivery);
+	}
+	free(d->wanted);
+	free(d->batch);
+	free(d->before);
+	arena_free(&d->arena);
+	arena_free(&d->arena_before);
+}
+
+/* Whatever ended it, what has come is put in its place. */
+static int end_batches(struct download *d, int result, struct error *err)
+{
+	*err = d->err;
+	if (finish_batches(d) != 0 && result == 0) {
+		*err = d->err;
 		result = -1;
 	}
-	for (size_t i = 0; i < d.n; i++) {
-		if (d.batch[i].delivery != NULL)
-			delivery_abort(&d.batch[i].delivery);
-	}
-	folder->incomplete |= not_taken(&d) != 0;
-	free(d.wanted);
-	free(d.batch);
-	free(d.before);
-	arena_free(&d.arena);
-	arena_free(&d.arena_before);
 	return result;
+}
+
+static int download(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct imap_selected selected;
+	struct download d;
+	int result;
+
+	download_init(&d, worker, folder);
+	result = open_batches(&d, err);
+	if (result == 0)
+		result = imap_select(worker->conn, folder->wire_now, is_examined(worker->account),
+				     &selected, err);
+	if (result == 0) {
+		result = d.n_wanted != 0 ? fetch_all(&d) : 0;
+		result = end_batches(&d, result, err);
+		folder->incomplete |= not_taken(&d) != 0;
+	}
+	download_release(&d);
+	return result;
+}
+
+/* ---- several folders at once ---- */
+
+static int download_ahead(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct download d;
+	uint32_t *uids;
+	int result;
+
+	download_init(&d, worker, folder);
+	if (d.n_wanted == 0 || d.n_wanted > IMAP_MOST_BEGUN_UIDS) {
+		free(d.wanted);
+		return 1;
+	}
+	uids = uids_of(d.wanted, d.n_wanted);
+	result = imap_bodies_begin(worker->conn, folder->wire_now, is_examined(worker->account),
+				   uids, d.n_wanted, err);
+	free(uids);
+	free(d.wanted);
+	if (result != 0)
+		return err->kind == ERROR_REFUSED ? 1 : -1;
+	return 0;
+}
+
+/* What the server refused is asked for singly by download(), afterwards. */
+static int download_answer(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	struct imap_body_sink sink = {NULL, body_begin, body_data, body_end};
+	struct error disk;
+	struct download d;
+	int result;
+
+	download_init(&d, worker, folder);
+	sink.ctx = &d;
+	error_clear(&d.err);
+	if (open_batches(&d, &disk) != 0)
+		d.err = disk; /* the answer is read all the same, and every callback fails */
+	result = imap_bodies_finish(worker->conn, NULL, &sink, err);
+	if (d.current != NULL)
+		delivery_abort(&d.current);
+	if (result != 0 && (err->kind != ERROR_LOCAL || d.err.kind == ERROR_NONE))
+		d.err = *err;
+	if (d.batch != NULL)
+		result = end_batches(&d, result, err);
+	else
+		*err = disk;
+	folder->incomplete |= result == 0 && not_taken(&d) != 0;
+	download_release(&d);
+	return result != 0 && err->kind == ERROR_REFUSED ? 1 : result;
 }
 
 static bool wants_download(const struct account *account, const struct sync_folder *folder)
@@ -408,5 +499,11 @@ static bool wants_download(const struct account *account, const struct sync_fold
 
 int download_all(struct account *account, struct error *err)
 {
-	return workers_each(account, wants_download, download, err);
+	static const struct folder_pass pass = {wants_download, download_ahead, download_answer,
+						download};
+	int result = workers_pass(account, &pass, err);
+
+	for (unsigned i = 0; result == 0 && i < account->n_workers; i++)
+		result = state_commit(account->workers[i].batch, account->keywords, err);
+	return result;
 }
