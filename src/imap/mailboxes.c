@@ -88,11 +88,16 @@ static void take_status(void *ctx, const char *wire, const struct imap_status *s
 {
 	struct listing *listing = ctx;
 	struct imap_mailbox *mailbox = find_wire(listing, wire);
+	const char *id;
 
 	if (mailbox == NULL || mailbox->noselect)
 		return;
-	mailbox->status = *status;
-	mailbox->status.mailbox_id = arena_strdup(listing->arena, status->mailbox_id);
+	id = mailbox->status.mailbox_id;
+	if (status->mailbox_id[0] != '\0')
+		id = arena_strdup(listing->arena, status->mailbox_id);
+	if (status->known)
+		mailbox->status = *status;
+	mailbox->status.mailbox_id = id;
 }
 
 static void put_status_items(struct imap_conn *conn)
@@ -100,9 +105,16 @@ static void put_status_items(struct imap_conn *conn)
 	text_puts(&conn->out, "(MESSAGES UIDNEXT UIDVALIDITY");
 	if ((conn->capabilities & CAP_CONDSTORE) != 0)
 		text_puts(&conn->out, " HIGHESTMODSEQ");
-	if ((conn->capabilities & CAP_OBJECTID) != 0)
-		text_puts(&conn->out, " MAILBOXID");
 	text_putc(&conn->out, ')');
+}
+
+/* In a command of its own, without a round trip of its own: Cyrus 3.6 answers freed memory for
+ * MAILBOXID when it is asked together with other items. What comes of it does not matter: the list
+ * that follows tells the same mailboxes. */
+static int send_ids(struct imap_conn *conn, struct error *err)
+{
+	command_begin(conn, "LIST \"\" \"*\" RETURN (STATUS (MAILBOXID))");
+	return command_send(conn, 0, 0, err);
 }
 
 static int send_list(struct imap_conn *conn, bool with_status, struct error *err)
@@ -152,6 +164,21 @@ static int compare_names(const void *a, const void *b)
 	return order;
 }
 
+static void merge_mailbox(struct imap_mailbox *kept, const struct imap_mailbox *other)
+{
+	const char *id = kept->status.mailbox_id;
+
+	if (kept->special == SPECIAL_NONE)
+		kept->special = other->special;
+	if (other->noselect)
+		return;
+	if (id[0] == '\0')
+		id = other->status.mailbox_id;
+	if (!kept->status.known)
+		kept->status = other->status;
+	kept->status.mailbox_id = id;
+}
+
 static void sort_unique(struct listing *listing)
 {
 	size_t kept = 0;
@@ -162,10 +189,7 @@ static void sort_unique(struct listing *listing)
 		struct imap_mailbox *one = &listing->mailboxes[i];
 
 		if (kept != 0 && strcmp(listing->mailboxes[kept - 1].name, one->name) == 0) {
-			if (listing->mailboxes[kept - 1].special == SPECIAL_NONE)
-				listing->mailboxes[kept - 1].special = one->special;
-			if (!listing->mailboxes[kept - 1].status.known && !one->noselect)
-				listing->mailboxes[kept - 1].status = one->status;
+			merge_mailbox(&listing->mailboxes[kept - 1], one);
 			continue;
 		}
 		listing->mailboxes[kept++] = *one;
@@ -183,7 +207,10 @@ int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 
 	if (operation_begin_early(conn, &operation, err) < 0)
 		return -1;
-	result = send_list(conn, one_trip, err);
+	if (one_trip && (conn->capabilities & CAP_OBJECTID) != 0 && send_ids(conn, err) < 0)
+		result = -1;
+	else
+		result = send_list(conn, one_trip, err);
 	if (!conn->dead && session_finish_setup(conn, err) < 0)
 		result = -1;
 	if (result < 0 && one_trip && !conn->dead) { /* announced, but refused */
