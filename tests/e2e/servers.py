@@ -1,0 +1,489 @@
+#!/usr/bin/env python3
+"""Private instances of real servers other than Dovecot: Cyrus, Courier and GNU Mailutils, each an
+ordinary process on a free loopback port, its files in one temporary directory.
+
+The Debian packages of these servers conflict with each other and with Dovecot, so they are never
+installed but unpacked side by side, with the libraries that the system lacks:
+
+    tests/e2e/servers.py --fetch [cyrus] [courier] [mailutils]
+
+into build/servers, or where MAILTWIN_SERVERS says. This needs apt's lists and a network; tests
+need neither and are skipped for a server that is not unpacked.
+
+Each user has a proxy of its own that keeps the commands, as none of these servers has a log that
+tests could read.
+"""
+import argparse
+import itertools
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [HERE, os.path.join(TOP, "tests", "tools")]
+
+from dovecot import CHANGES, free_ports  # noqa: E402
+from imapclient import Client  # noqa: E402
+from proxy import Proxy  # noqa: E402
+
+STORE = os.environ.get("MAILTWIN_SERVERS") or os.path.join(TOP, "build", "servers")
+PASSWORD = "secret"
+TRIPLET = "usr/lib/x86_64-linux-gnu"
+
+PACKAGES = {
+    "cyrus": ["cyrus-imapd", "cyrus-common", "sasl2-bin", "libsasl2-2", "libsasl2-modules",
+              "libsasl2-modules-db"],
+    "courier": ["courier-imap", "courier-base", "courier-authlib", "libcourier-unicode4"],
+    "mailutils": ["mailutils-imap4d", "mailutils-common", "libmailutils9"],
+}
+# Fetched only where the system lacks them.
+LIBRARIES = {
+    "cyrus": ["libclamav12", "libical3", "libicu72", "libjansson4", "libldap-2.5-0", "libpcre3",
+              "libpq5", "libsqlite3-0", "libwrap0", "libxapian30", "libxml2", "libzephyr4",
+              "libmspack0", "libkrb5-3", "libgssapi-krb5-2", "libk5crypto3", "libkrb5support0",
+              "libkeyutils1", "libdb5.3"],
+    "courier": ["libgamin0", "libidn12", "libgdbm6", "libltdl7", "libpcre3", "libgnutls30",
+                "libunistring2"],
+    "mailutils": ["libgsasl18", "libidn12", "libgssglue1", "libmariadb3", "libntlm0", "libnsl2", "libtirpc3",
+                  "libldap-2.5-0", "libgnutls30", "libunistring2", "libwrap0", "libltdl7",
+                  "libgssapi-krb5-2", "libkrb5-3", "libk5crypto3", "libkrb5support0",
+                  "libkeyutils1", "libgdbm6", "libpq5", "libpython3.11", "libreadline8"],
+}
+
+MUTATING = re.compile(rf"^\S+ (?:UID )?(?:{CHANGES})\b", re.I)
+
+
+class Missing(Exception):
+    """The server cannot be run here; the text says why."""
+
+
+def lacking(package):
+    shown = subprocess.run(["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True,
+                           text=True)
+    return shown.stdout != "install ok installed"
+
+
+def fetch(name):
+    """Unpacks a server's packages. Complete or not at all."""
+    target = os.path.join(STORE, name)
+    os.makedirs(STORE, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=STORE) as work:
+        os.chmod(work, 0o755)
+        wanted = PACKAGES[name] + [item for item in LIBRARIES[name] if lacking(item)]
+        subprocess.run(["apt-get", "-qq", "download", *wanted], cwd=work, check=True)
+        root = os.path.join(work, "root")
+        for entry in sorted(os.listdir(work)):
+            if entry.endswith(".deb"):
+                subprocess.run(["dpkg", "-x", entry, root], cwd=work, check=True)
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(root, target)
+    os.chmod(target, 0o755)
+
+
+class NamedClient(Client):
+    """Takes and gives names as mailtwin writes them, whatever the server's separator and prefix;
+    does in small steps what the server has no command for."""
+    server = None
+
+    def native(self, name):
+        if self.server.separator != "/":
+            name = name.replace("/", self.server.separator)
+        return name if name == "INBOX" else self.server.prefix + name
+
+    def select(self, mailbox="INBOX", readonly=False):
+        return super().select(self.native(mailbox), readonly)
+
+    def status(self, mailbox, item):
+        return super().status(self.native(mailbox), item)
+
+    def append(self, data, mailbox="INBOX", flags=(), date=None):
+        uid = super().append(data, self.native(mailbox), flags, date)
+        if flags and not self.server.append_flags:
+            self.select(mailbox)
+            self.store(self.uids()[-1], "+FLAGS", flags)
+        return uid
+
+    def append_many(self, messages, mailbox="INBOX"):
+        for data, flags, date in messages:
+            self.append(data, mailbox, flags, date)
+
+    def expunge(self, uids, mailbox=None):
+        if self.server.uidplus:
+            return super().expunge(uids, mailbox)
+        self.store(uids, "+FLAGS", ["\\Deleted"], mailbox)
+        self._check(self.imap.expunge())
+
+    def copy(self, uids, target, mailbox=None):
+        super().copy(uids, self.native(target), mailbox)
+
+    def move(self, uids, target, mailbox=None):
+        if self.server.move:
+            return super().move(uids, self.native(target), mailbox)
+        self.copy(uids, target, mailbox)
+        self.expunge(uids)
+
+    def create(self, mailbox):
+        super().create(self.native(mailbox))
+
+    def rename(self, old, new):
+        super().rename(self.native(old), self.native(new))
+
+    def delete(self, mailbox):
+        super().select("INBOX")
+        self._check(self.imap.delete(self.quoted(mailbox)))
+
+    def quoted(self, mailbox):
+        return '"' + self.native(mailbox) + '"'
+
+    def list(self, everything=False):
+        return [self.plain(name) for name in super().list(everything)]
+
+    def plain(self, name):
+        name = name.removeprefix(self.server.prefix)
+        if self.server.separator != "/":
+            name = name.replace(self.server.separator, "/")
+        return name
+
+
+class User:
+    """An account of a server, with the same interface as that of dovecot.py."""
+
+    def __init__(self, server, name):
+        self.server, self.name, self.password = server, name, PASSWORD
+        self.proxy = Proxy(("127.0.0.1", server.plain)).__enter__()
+
+    def client(self):
+        kind = type("NamedClient", (NamedClient,), {"server": self.server})
+        return kind("127.0.0.1", self.server.plain, self.name, self.password)
+
+    def commands(self):
+        return [line for connection in self.proxy.connections for line in connection.commands]
+
+    def mutating(self):
+        return [line for line in self.commands() if MUTATING.match(line)]
+
+    def forget_log(self):
+        self.proxy.connections.clear()
+
+    def close(self):
+        self.proxy.__exit__()
+
+
+class Server:
+    """What the servers have in common; what differs is said in the members."""
+    name = title = None
+    separator, prefix = "/", ""
+    keywords = move = uidplus = True
+    append_flags = append_dates = True
+    alters = staticmethod(lambda data: data)  # what comes back of an uploaded message
+
+    def __init__(self):
+        self.root = os.path.join(STORE, self.name)
+        if not os.path.isdir(self.root):
+            raise Missing(f"{self.title} is not unpacked; tests/e2e/servers.py --fetch {self.name}")
+        self._identity()
+        self._check_programs()
+        self.directory = tempfile.mkdtemp(prefix=f"mt-{self.name}-")
+        os.chown(self.directory, self.uid, self.gid)
+        os.chmod(self.directory, 0o755)
+        (self.plain,) = free_ports(1)
+        self.process = None
+        self.users = []
+        self._number = itertools.count(1)
+
+    def _identity(self):
+        entry = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+        self.uid, self.gid, self.user = entry.pw_uid, entry.pw_gid, entry.pw_name
+
+    def _check_programs(self):
+        """As the user that runs them: a library may be missing, a directory not be readable."""
+        for program in self.programs():
+            try:
+                shown = subprocess.run(["ldd", program], env=self.environment(), text=True,
+                                       capture_output=True, **self.person()).stdout
+            except OSError as error:
+                raise Missing(f"{self.title}: {program} cannot be run: {error}") from error
+            missing = re.findall(r"(\S+) => not found", shown)
+            if missing or " => " not in shown:
+                what = " ".join(missing) if missing else "not readable by " + self.user
+                raise Missing(f"{self.title}: {program}: {what}")
+
+    def person(self):
+        if os.getuid() != 0:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def path(self, *names):
+        return os.path.join(self.root, *names)
+
+    def environment(self):
+        places = [TRIPLET, "lib/x86_64-linux-gnu", "usr/lib"]
+        return {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent",
+                "SASL_PATH": self.path(TRIPLET, "sasl2"),
+                "LD_LIBRARY_PATH": ":".join(self.path(place) for place in places)}
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path, 0o644)
+        return path
+
+    def make_directory(self, *names):
+        path = os.path.join(self.directory, *names)
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, self.uid, self.gid)
+        return path
+
+    def __enter__(self):
+        try:
+            self.start()
+            self._wait()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def spawn(self, *command):
+        self.output = open(os.path.join(self.directory, "output"), "wb")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=subprocess.STDOUT, start_new_session=True,
+                                        cwd=self.directory, env=self.environment(),
+                                        **self.person())
+
+    def _wait(self):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if self.process and self.process.poll() is not None:
+                break
+            try:
+                with socket.create_connection(("127.0.0.1", self.plain), 1) as sock:
+                    sock.settimeout(5)
+                    if sock.recv(100).startswith(b"* "):
+                        return
+            except OSError:
+                time.sleep(0.05)
+        with open(os.path.join(self.directory, "output"), encoding="utf-8") as file:
+            raise RuntimeError(f"{self.title} does not answer: {file.read()}")
+
+    def wait_idle(self, seconds=None):
+        """The twin logs out, and these servers do their work before they answer."""
+
+    def close(self):
+        for user in self.users:
+            user.close()
+        if self.process:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                pass
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait()
+            self.output.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def new_user(self):
+        name = f"user{next(self._number)}"
+        self.add_user(name)
+        user = User(self, name)
+        self.users.append(user)
+        return user
+
+
+class Cyrus(Server):
+    name, title = "cyrus", "Cyrus"
+    IMAPD = """
+configdirectory: {dir}/conf
+partition-default: {dir}/mail
+defaultpartition: default
+cyrus_user: {user}
+servername: localhost
+admins: admin
+allowplaintext: yes
+sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_mech_list: PLAIN
+sasl_sasldb_path: {dir}/sasldb2
+autocreate_quota: 0
+"""
+    MASTER = """
+START {{
+  recover cmd="{bin}/ctl_cyrusdb -C {dir}/imapd.conf -r"
+  idled cmd="{bin}/idled -C {dir}/imapd.conf"
+}}
+SERVICES {{
+  imap cmd="{bin}/imapd -C {dir}/imapd.conf -U 50" listen="127.0.0.1:{plain}" proto=tcp4 prefork=1
+}}
+EVENTS {{
+  checkpoint cmd="{bin}/ctl_cyrusdb -C {dir}/imapd.conf -c" period=300
+}}
+"""
+
+    def programs(self):
+        return [self.path("usr/lib/cyrus/bin", name) for name in ("master", "imapd")]
+
+    def start(self):
+        fields = {"dir": self.directory, "user": self.user, "plain": self.plain,
+                  "bin": self.path("usr/lib/cyrus/bin")}
+        for names in (("conf",), ("conf", "socket"), ("conf", "db"), ("conf", "proc"), ("mail",)):
+            self.make_directory(*names)
+        conf = self.write("imapd.conf", self.IMAPD.format(**fields))
+        master = self.write("cyrus.conf", self.MASTER.format(**fields))
+        self.spawn(self.path("usr/lib/cyrus/bin/master"), "-D", "-C", conf, "-M", master,
+                   "-p", os.path.join(self.directory, "pid"))
+
+    def add_user(self, name):
+        subprocess.run([self.path("usr/sbin/saslpasswd2"), "-f",
+                        os.path.join(self.directory, "sasldb2"), "-c", "-p", "-u", "localhost",
+                        name], input=PASSWORD.encode(), check=True, env=self.environment(),
+                       capture_output=True, **self.person())
+
+
+class Courier(Server):
+    """Courier's imapd with a small front of our own: the login of Courier needs its authentication
+    daemon at fixed places of the system. After the login imapd has the socket to itself, as it has
+    behind Courier's own front."""
+    name, title = "courier", "Courier"
+    separator, prefix = ".", "INBOX."
+    move = False
+
+    def programs(self):
+        return [self.path("usr/bin/imapd")]
+
+    def start(self):
+        self.make_directory("home")
+        self.output = open(os.path.join(self.directory, "output"), "wb")
+        self._stopping = False
+        self._children = []
+        self._listener = socket.create_server(("127.0.0.1", self.plain))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._log_in, args=(connection,), daemon=True).start()
+
+    def _log_in(self, connection):
+        with connection, connection.makefile("rb", buffering=0) as lines:
+            try:
+                connection.sendall(b"* OK [CAPABILITY IMAP4rev1 UIDPLUS NAMESPACE IDLE] ready\r\n")
+                while line := lines.readline():
+                    tag, command, *rest = line.decode().split()
+                    if command.upper() == "LOGIN":
+                        return self._serve(connection, tag, rest[0].strip('"'))
+                    if command.upper() == "LOGOUT":
+                        return connection.sendall(f"* BYE now\r\n{tag} OK done\r\n".encode())
+                    if command.upper() == "CAPABILITY":
+                        connection.sendall(b"* CAPABILITY IMAP4rev1 UIDPLUS NAMESPACE IDLE\r\n")
+                    connection.sendall(f"{tag} OK done\r\n".encode())
+            except OSError:
+                pass
+
+    def _serve(self, connection, tag, user):
+        home = os.path.join(self.directory, "home", user)
+        variables = {**self.environment(), "HOME": home, "AUTHENTICATED": user, "AUTHADDR": user,
+                     "AUTHFULLNAME": user, "AUTHOPTIONS": "", "IMAPLOGINTAG": tag,
+                     "PROTOCOL": "IMAP", "TCPREMOTEIP": "127.0.0.1", "TCPREMOTEPORT": "1",
+                     "TCPLOCALPORT": str(self.plain), "TCPLOCALIP": "127.0.0.1"}
+        script = 'set -a; . "$1"; exec "$2" Maildir'
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", script, "imapd", self.path("etc/courier/imapd"),
+             self.path("usr/bin/imapd")], stdin=connection, stdout=connection, stderr=self.output,
+            cwd=home, env=variables, **self.person())
+        self._children.append(child)
+        connection.close()
+        child.wait()
+
+    def add_user(self, name):
+        self.make_directory("home", name)
+        for part in ((), ("cur",), ("new",), ("tmp",)):
+            self.make_directory("home", name, "Maildir", *part)
+
+    def close(self):
+        if hasattr(self, "_listener"):
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            for child in self._children:
+                if child.poll() is None:
+                    child.kill()
+            self.output.close()
+        super().close()
+
+
+class Mailutils(Server):
+    name, title = "mailutils", "GNU Mailutils"
+    keywords = move = uidplus = False
+    append_flags = append_dates = False
+    CONFIG = """
+mode daemon;
+foreground yes;
+port {plain};
+server 127.0.0.1:{plain} {{ }};
+pidfile {dir}/pid;
+logging {{ syslog no; }};
+auth {{
+  authorization (virtdomains);
+  authentication (generic);
+}};
+virtdomain {{ passwd-dir {dir}/passwd; }};
+mailbox {{
+  mail-spool "maildir:{dir}/spool";
+  mailbox-type maildir;
+}};
+tcp-wrappers {{ enable no; }};
+"""
+
+    def programs(self):
+        return [self.path("usr/sbin/imap4d")]
+
+    def start(self):
+        for name in ("home", "spool", "passwd"):
+            self.make_directory(name)
+        config = self.write("imap4d.conf", self.CONFIG.format(dir=self.directory,
+                                                              plain=self.plain))
+        self.spawn(self.path("usr/sbin/imap4d"), "--no-config", "--config-file=" + config)
+
+    def add_user(self, name):
+        home = self.make_directory("home", name)
+        spool = os.path.join(self.directory, "spool", name)
+        for part in ("cur", "new", "tmp"):
+            self.make_directory("spool", name, part)
+        with open(os.path.join(self.directory, "passwd", "localhost"), "a",
+                  encoding="ascii") as file:
+            file.write(f"{name}:{{PLAIN}}{PASSWORD}:{self.uid}:{self.gid}::{home}:/bin/sh:"
+                       f"maildir:{spool}\n")
+
+
+KINDS = {kind.name: kind for kind in (Cyrus,)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="unpack servers for tests/e2e/test_servers.py")
+    parser.add_argument("--fetch", nargs="*", metavar="SERVER", choices=sorted(PACKAGES),
+                        required=True, help="cyrus courier mailutils; all of them by default")
+    for name in parser.parse_args().fetch or sorted(PACKAGES):
+        fetch(name)
+        print(f"{name}: unpacked in {os.path.join(STORE, name)}")
+
+
+if __name__ == "__main__":
+    main()
