@@ -138,14 +138,6 @@ static int check_extensions(const struct setting *setting, struct error *err)
 	return 0;
 }
 
-static int check_compress(const struct setting *setting, struct error *err)
-{
-	if (strcmp(setting->values[0], "yes") == 0)
-		return setting_error(err, setting,
-				     "'yes' is not supported yet; expected 'auto' or 'no'");
-	return 0;
-}
-
 static const struct choice tls_words[] = {
 	{"implicit", TLS_IMPLICIT}, {"starttls", TLS_STARTTLS}, {"none", TLS_NONE}, {NULL, 0}};
 static const struct choice auth_words[] = {{"auto", AUTH_AUTO},
@@ -215,7 +207,7 @@ const struct option account_options[] = {
 	LIST("unguarded", unguarded, check_names),
 	NUMBER("max-size", max_size, 0, INT64_MAX),
 	NUMBER("connections", connections, 1, 32),
-	CHOICE("compress", compress, compress_words, check_compress),
+	CHOICE("compress", compress, compress_words, NULL),
 	NUMBER("timeout", timeout, 1, 86400),
 	PATH("state", state),
 	TEXT("after-sync", after_sync, .check = NULL),

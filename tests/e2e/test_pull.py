@@ -142,8 +142,6 @@ def test_with_and_without_compression(user, make_twin, compress):
     fill(user, ["INBOX"], 50)
     twin = make_twin(user, compress=compress)
     first = twin.run("sync")
-    if first.exit == 78 and "not supported yet" in first.stderr:
-        pytest.skip(first.stderr)
     assert first.exit == 0, first
     assert_equal(user, twin, dates=True)
 

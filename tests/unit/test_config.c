@@ -173,8 +173,6 @@ static void test_values(void)
 				  "xoauth2, oauthbearer or external, not ntlm"},
 		{"layout = 'mbox'", "layout: expected nested or maildir++, not mbox"},
 		{"mode = 'push'", "mode: expected two-way, mirror or archive, not push"},
-		{"compress = 'yes'",
-		 "compress: 'yes' is not supported yet; expected 'auto' or 'no'"},
 		{"compress = 'gzip'", "compress: expected auto, yes or no, not gzip"},
 		{"expunge = maybe", "expunge: expected yes or no, not maybe"},
 		{"delete-folders = 1", "delete-folders: expected yes or no, not 1"},
