@@ -363,10 +363,17 @@ class Courier(Server):
     separator, prefix = ".", "INBOX."
     move = False
 
+    # libgamin tries for a second to find its daemon, in every session.
+    NO_GAMIN = "int FAMOpen(void *fam);\nint FAMOpen(void *fam) { (void)fam; return -1; }\n"
+
     def programs(self):
         return [self.path("usr/bin/imapd")]
 
     def start(self):
+        source = self.write("nogamin.c", self.NO_GAMIN)
+        self._preload = source.removesuffix(".c") + ".so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self._preload, source], check=True)
+        os.chmod(self._preload, 0o755)
         self.make_directory("home")
         self.output = open(os.path.join(self.directory, "output"), "wb")
         self._stopping = False
@@ -403,7 +410,8 @@ class Courier(Server):
         variables = {**self.environment(), "HOME": home, "AUTHENTICATED": user, "AUTHADDR": user,
                      "AUTHFULLNAME": user, "AUTHOPTIONS": "", "IMAPLOGINTAG": tag,
                      "PROTOCOL": "IMAP", "TCPREMOTEIP": "127.0.0.1", "TCPREMOTEPORT": "1",
-                     "TCPLOCALPORT": str(self.plain), "TCPLOCALIP": "127.0.0.1"}
+                     "TCPLOCALPORT": str(self.plain), "TCPLOCALIP": "127.0.0.1",
+                     "LD_PRELOAD": self._preload}
         script = 'set -a; . "$1"; exec "$2" Maildir'
         child = subprocess.Popen(
             ["/bin/sh", "-c", script, "imapd", self.path("etc/courier/imapd"),
@@ -473,7 +481,7 @@ tcp-wrappers {{ enable no; }};
                        f"maildir:{spool}\n")
 
 
-KINDS = {kind.name: kind for kind in (Cyrus,)}
+KINDS = {kind.name: kind for kind in (Cyrus, Courier)}
 
 
 def main():
