@@ -179,6 +179,20 @@ void folder_close_dir(struct sync_folder *folder);
 /* Together with its first record that is not simply paired: the folder is looked at in every run. */
 void folder_is_pending(struct worker *worker, struct sync_folder *folder);
 
+bool folder_must_look(const struct account *account, const struct sync_folder *folder);
+
+/* ---- scan.c: the local side into the snapshot ---- */
+int scan_local(struct account *account, struct sync_folder *folder, struct error *err);
+
+/* ---- view.c: the remote side into the snapshot ---- */
+void view_message(void *ctx, uint32_t uid, struct flags flags); /* of a sink over the snapshot */
+void view_vanished(void *ctx, uint32_t first, uint32_t last);
+struct imap_view_request view_request_of(const struct sync_folder *folder, bool full);
+/* Books an answer; true if its count agreed and it can be believed. */
+bool view_book(struct sync_folder *folder, const struct imap_view *view, bool examined);
+/* Asks, or takes the answer that was booked, and checks it. ERROR_REFUSED if it stays doubtful. */
+int view_folder(struct worker *worker, struct sync_folder *folder, struct error *err);
+
 /* ---- letters.c ---- */
 struct flags letters_to_flags(struct account *account, const struct sync_folder *folder,
 			      const char *letters);
@@ -210,8 +224,17 @@ int recover(struct account *account, struct error *err);
 /* Folders whose UIDs are void get the records of what was matched, all in one transaction. */
 int rekey_all(struct account *account, struct error *err);
 
-/* ---- planner.c ---- */
+/* ---- matching.c ---- */
 int match_all(struct account *account, struct error *err);
+
+/* ---- copies.c ---- */
+int find_copies(struct account *account, struct error *err); /* among the uploads planned */
+
+/* ---- hold.c ---- */
+void leave_crossing(struct account *account);
+void hold_deletions(struct account *account);
+
+/* ---- planner.c ---- */
 int plan_all(struct account *account, struct error *err);
 struct action *add_action(struct sync_folder *folder, struct action action);
 
@@ -244,6 +267,12 @@ void forget_lost(struct account *account, struct state_batch *batch, size_t lost
 static inline struct sync_folder *folder_at(struct account *account, uint32_t index)
 {
 	return &account->folders[index];
+}
+
+/* The server is only read: mirror and archive. */
+static inline bool is_examined(const struct account *account)
+{
+	return account->config->mode != MODE_TWO_WAY;
 }
 
 static inline uint32_t folder_number(const struct account *account,

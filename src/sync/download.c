@@ -267,11 +267,6 @@ static bool skip_large(struct download *d, struct action *action)
 	return true;
 }
 
-static bool is_examined(const struct account *account)
-{
-	return account->config->mode != MODE_TWO_WAY;
-}
-
 static uint32_t *uids_of(struct action **actions, size_t n)
 {
 	uint32_t *uids = xmalloc(n * sizeof(*uids));

@@ -10,24 +10,29 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/config_parse.c \
 	src/sync/config_private.h \
 	src/sync/config_scan.c \
+	src/sync/copies.c \
 	src/sync/download.c \
 	src/sync/engine.c \
 	src/sync/facts.c \
 	src/sync/finish.c \
 	src/sync/flag.c \
+	src/sync/hold.c \
 	src/sync/letters.c \
 	src/sync/list.c \
 	src/sync/look.c \
+	src/sync/matching.c \
 	src/sync/move.c \
 	src/sync/open.c \
 	src/sync/planner.c \
 	src/sync/recover.c \
 	src/sync/rekey.c \
 	src/sync/remove.c \
+	src/sync/scan.c \
 	src/sync/sync.h \
 	src/sync/tell.c \
 	src/sync/tree.c \
 	src/sync/upload.c \
+	src/sync/view.c \
 	src/sync/words.c \
 	src/sync/words.h \
 	src/sync/workers.c

@@ -1,0 +1,246 @@
+/* What was planned and must wait, or may not be: moves over the border of the folders that were named, folder
+ * removals that are not clean, and deletions that the guard holds, lets pass, or turns back. */
+#include "sync/account.h"
+
+#include <stdlib.h>
+
+#include "core/guard.h"
+
+/* With a part of the folders named, moves over the border are left for a full run. */
+void leave_crossing(struct account *account)
+{
+	for (size_t i = 0; account->options->n_patterns != 0 && i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+		size_t kept = 0;
+
+		for (size_t j = 0; j < folder->n_actions; j++) {
+			struct action action = folder->actions[j];
+			struct sync_folder *other = action.file_folder != NO_FOLDER
+							    ? folder_at(account, action.file_folder)
+							    : folder;
+
+			if (folder->named && other->named) {
+				folder->actions[kept++] = action;
+			} else {
+				folder->incomplete = true;
+				action_is_left(account, &action);
+			}
+		}
+		folder->n_actions = kept;
+	}
+}
+
+static bool is_deletion(const struct action *action, enum direction direction)
+{
+	switch (action->verb) {
+	case VERB_DELETE_LOCAL: return direction == DIRECTION_LOCAL;
+	case VERB_DELETE_REMOTE: return direction == DIRECTION_REMOTE;
+	case VERB_MOVE_REMOTE: return direction == DIRECTION_REMOTE && action->base == NULL;
+	case VERB_EXPUNGE: return true;
+	case VERB_NOTHING:
+	case VERB_PAIR:
+	case VERB_DOWNLOAD:
+	case VERB_UPLOAD:
+	case VERB_REPLACE:
+	case VERB_MOVE_LOCAL:
+	case VERB_MOVE_BACK:
+	case VERB_SPLIT:
+	case VERB_FLAGS:
+	case VERB_KEEP:
+	case VERB_FORGET:
+	case VERB_REPORT: break;
+	}
+	return false;
+}
+
+static bool was_held(struct account *account, const struct action *action)
+{
+	const struct message *message =
+		snapshot_find(&folder_at(account, action->folder)->snapshot, action->uid);
+
+	return message != NULL &&
+	       (message->state == RECORD_HELD_LOCAL || message->state == RECORD_HELD_REMOTE);
+}
+
+/* A folder that is gone on one side goes on the other only if it was all paired and unchanged. */
+static bool removal_is_clean(struct sync_folder *folder)
+{
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		const struct action *action = &folder->actions[i];
+		const struct message *message = snapshot_find(&folder->snapshot, action->uid);
+
+		switch (action->verb) {
+		case VERB_DELETE_LOCAL:
+			if (message == NULL || !flags_equal(action->local, message->base_local))
+				return false;
+			break;
+		case VERB_DELETE_REMOTE:
+		case VERB_FORGET:
+		case VERB_MOVE_REMOTE:
+		case VERB_MOVE_LOCAL: break;
+		case VERB_NOTHING:
+		case VERB_PAIR:
+		case VERB_DOWNLOAD:
+		case VERB_UPLOAD:
+		case VERB_REPLACE:
+		case VERB_MOVE_BACK:
+		case VERB_SPLIT:
+		case VERB_FLAGS:
+		case VERB_EXPUNGE:
+		case VERB_KEEP:
+		case VERB_REPORT: return false;
+		}
+	}
+	return true;
+}
+
+static void undo(struct account *account, struct sync_folder *folder, struct action *action)
+{
+	if (action->verb == VERB_DELETE_LOCAL)
+		action->verb = VERB_UPLOAD;
+	else
+		action->verb = VERB_DOWNLOAD;
+	action->rule = 60;
+	if (action->lost != NO_LOST && action->verb == VERB_DOWNLOAD)
+		action->facts = NULL;
+	action->file_folder = folder_number(account, folder);
+}
+
+static void hold_folder(struct account *account, struct sync_folder *folder,
+			enum direction direction)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		struct action *action = &folder->actions[i];
+
+		if (!is_deletion(action, direction))
+			continue;
+		action->held = true;
+		n++;
+	}
+	account->summary->held += n;
+	tell_problem(account, PROBLEM_HELD, folder, "%u of %u messages were removed %s: held", n,
+		     folder->paired, direction == DIRECTION_LOCAL ? "on the server" : "here");
+}
+
+static void undo_all(struct account *account, struct sync_folder *folder, enum direction direction)
+{
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		if (is_deletion(&folder->actions[i], direction))
+			undo(account, folder, &folder->actions[i]);
+	}
+}
+
+static void make_again(struct sync_folder *folder)
+{
+	folder->plan.verb = folder->plan.verb == FOLDER_DELETE_LOCAL ? FOLDER_CREATE_REMOTE
+								     : FOLDER_CREATE_LOCAL;
+}
+
+static bool is_removal(const struct sync_folder *folder)
+{
+	return folder->plan.verb == FOLDER_DELETE_LOCAL ||
+	       folder->plan.verb == FOLDER_DELETE_REMOTE;
+}
+
+static void hold_removal(struct account *account, struct sync_folder *folder,
+			 enum direction direction)
+{
+	tell_problem(account, PROBLEM_HELD, folder,
+		     "the folder was removed %s, but there is new or changed mail in it: held",
+		     direction == DIRECTION_LOCAL ? "on the server" : "here");
+	account->summary->held += folder->n_actions != 0 ? folder->n_actions : 1;
+	for (size_t i = 0; i < folder->n_actions; i++)
+		action_is_left(account, &folder->actions[i]);
+	folder->n_actions = 0; /* what moved from it to another folder still moves */
+	folder->plan.verb = FOLDER_BAD;
+}
+
+/* A message that the other side moved into the folder that is gone here needs it to be there. */
+static bool is_moved_into(struct account *account, struct sync_folder *folder,
+			  enum direction direction)
+{
+	uint32_t number = folder_number(account, folder);
+
+	for (size_t i = 0; i < account->n_folders; i++) {
+		for (size_t j = 0; j < account->folders[i].n_actions; j++) {
+			const struct action *a = &account->folders[i].actions[j];
+			bool here = a->verb == VERB_MOVE_REMOTE && a->base != NULL &&
+				    a->file_folder == number;
+			bool there = a->verb == VERB_MOVE_LOCAL && a->folder == number &&
+				     a->file_folder != number;
+
+			if (direction == DIRECTION_LOCAL ? here : there)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A folder removal that is not clean is not carried out: what it would delete is held. Allowed, it
+ * takes the messages that are known and leaves the folder with the others. */
+static void check_removal(struct account *account, struct sync_folder *folder)
+{
+	enum direction direction =
+		folder->plan.verb == FOLDER_DELETE_LOCAL ? DIRECTION_LOCAL : DIRECTION_REMOTE;
+
+	if (!is_removal(folder) ||
+	    (removal_is_clean(folder) && !is_moved_into(account, folder, direction)))
+		return;
+	switch (account->options->deletions) {
+	case DELETIONS_GUARDED: hold_removal(account, folder, direction); return;
+	case DELETIONS_UNDONE: undo_all(account, folder, direction); break;
+	case DELETIONS_ALLOWED: folder->incomplete = true; break;
+	}
+	make_again(folder);
+}
+
+static void apply_hold(struct account *account, struct sync_folder *folder,
+		       const struct guard_folder *guard)
+{
+	bool removal = is_removal(folder);
+
+	for (int d = 0; d < DIRECTION_COUNT; d++) {
+		bool held_before = false;
+
+		for (size_t i = 0; i < folder->n_actions; i++)
+			held_before |= is_deletion(&folder->actions[i], (enum direction)d) &&
+				       was_held(account, &folder->actions[i]);
+		if (!guard->hold[d] && !held_before)
+			continue;
+		switch (account->options->deletions) {
+		case DELETIONS_GUARDED: hold_folder(account, folder, (enum direction)d); break;
+		case DELETIONS_ALLOWED: continue;
+		case DELETIONS_UNDONE: undo_all(account, folder, (enum direction)d); break;
+		}
+		if (removal && account->options->deletions == DELETIONS_GUARDED)
+			folder->plan.verb = FOLDER_BAD;
+		else if (removal)
+			make_again(folder);
+	}
+}
+
+void hold_deletions(struct account *account)
+{
+	struct guard_folder *folders = xcalloc(account->n_folders, sizeof(*folders));
+	uint64_t paired = 0;
+
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+
+		check_removal(account, folder);
+		folders[i].paired = folder->paired;
+		folders[i].exempt = folder_is_exempt(account, folder);
+		paired += folders[i].exempt ? 0 : folder->paired;
+		for (size_t j = 0; j < folder->n_actions; j++) {
+			for (int d = 0; d < DIRECTION_COUNT; d++)
+				folders[i].deletions[d] +=
+					is_deletion(&folder->actions[j], (enum direction)d);
+		}
+	}
+	guard_check(folders, account->n_folders, account->config->guard, paired);
+	for (size_t i = 0; i < account->n_folders; i++)
+		apply_hold(account, &account->folders[i], &folders[i]);
+	free(folders);
+}

@@ -1,0 +1,194 @@
+/* The local side of a folder: its files into the snapshot. The scan itself tells which names are there; what it
+ * cannot tell from a name, an inode and a time is read. */
+#include "sync/account.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* A file saved twice between two runs may have the inode that it had: its time and size tell. In larger
+ * folders only drafts are asked for them, unless the run is a full one. */
+#define MOST_TIMES 20000
+
+struct scan {
+	struct account *account;
+	struct sync_folder *folder;
+	char **barred; /* names that something else than a message file has */
+	size_t n_barred;
+	size_t room_barred;
+};
+
+static void scan_begin(void *ctx)
+{
+	struct scan *scan = ctx;
+
+	snapshot_local_begin(&scan->folder->snapshot);
+	scan->n_barred = 0;
+	scan->folder->letters_seen = 0;
+}
+
+static void scan_file(void *ctx, const struct local_file *file)
+{
+	struct scan *scan = ctx;
+	struct sighting sighting = {
+		.base = file->base,
+		.flags = letters_to_flags(scan->account, scan->folder, file->letters),
+		.inode = file->inode,
+		.trace = file->has_times ? file_trace(file->mtime, file->size) : 0,
+		.letters = letters_mask(file->letters),
+	};
+
+	scan->folder->letters_seen |= sighting.letters;
+	snapshot_local_file(&scan->folder->snapshot, &sighting);
+}
+
+/* A message whose name something else has is not absent: nothing is known of it. */
+static void bar(struct scan *scan, const char *name)
+{
+	const char *info = strstr(name, ":2,");
+	size_t len = info != NULL ? (size_t)(info - name) : strlen(name);
+
+	scan->barred =
+		grow(scan->barred, scan->n_barred, &scan->room_barred, sizeof(scan->barred[0]));
+	scan->barred[scan->n_barred++] = arena_strndup(scan->folder->snapshot.arena, name, len);
+}
+
+static void settle_barred(struct scan *scan)
+{
+	struct snapshot *snapshot = &scan->folder->snapshot;
+
+	for (size_t i = 0; i < scan->n_barred; i++) {
+		for (size_t j = 0; j < snapshot->n; j++) {
+			struct message *message = &snapshot->messages[j];
+
+			if (message->local_presence != PRESENCE_ABSENT ||
+			    strcmp(message->base, scan->barred[i]) != 0)
+				continue;
+			message->local_presence = PRESENCE_UNKNOWN;
+			scan->folder->incomplete = true;
+			tell_problem(scan->account, PROBLEM_UNREADABLE, scan->folder,
+				     "%s is not a regular file any more: put the message back, or "
+				     "remove what has its name",
+				     scan->barred[i]);
+		}
+	}
+	free(scan->barred);
+}
+
+static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
+{
+	struct scan *scan = ctx;
+
+	bar(scan, name);
+	switch (problem) {
+	case SCAN_NOT_A_FILE:
+		log_verbose("%s: %s is not a regular file and left out", scan->folder->plan.name,
+			    name);
+		break;
+	case SCAN_FOREIGN_INFO:
+		log_verbose("%s: %s has flags of an unknown kind, which are not synced",
+			    scan->folder->plan.name, name);
+		break;
+	case SCAN_DUPLICATE_BASE:
+		scan->folder->incomplete = true; /* told in every run */
+		tell_problem(scan->account, PROBLEM_NAME, scan->folder,
+			     "two files have the name %s; rename one of them", name);
+		break;
+	case SCAN_BAD_NAME:
+		scan->folder->incomplete = true;
+		tell_problem(scan->account, PROBLEM_NAME, scan->folder,
+			     "the file name %s cannot be a message's; rename it", name);
+		break;
+	}
+}
+
+static struct local_facts *keep_facts(struct snapshot *snapshot, const struct file_facts *facts)
+{
+	struct local_facts *kept = arena_alloc(snapshot->arena, sizeof(*kept));
+
+	*kept = (struct local_facts){
+		.content = facts->fingerprint.content,
+		.header = facts->fingerprint.header,
+		.size = facts->fingerprint.size,
+		.wire_size = facts->fingerprint.wire_size,
+		.mtime = facts->mtime,
+		.inode = facts->inode,
+	};
+	return kept;
+}
+
+/* A known name with another inode: restored from a backup if the contents are equal, edited if not. */
+static int check_suspect(struct account *account, struct sync_folder *folder,
+			 const struct suspect *suspect, struct error *err)
+{
+	struct snapshot *snapshot = &folder->snapshot;
+	struct message *message = &snapshot->messages[suspect->message];
+	struct file_facts facts;
+	struct record record;
+
+	if (maildir_examine(folder->dir, message->base, &facts, err) != 0) {
+		if (err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CHANGED) {
+			message->local_presence = PRESENCE_UNKNOWN;
+			folder->incomplete = true;
+			return 0;
+		}
+		tell_problem(account, PROBLEM_UNREADABLE, folder, "%s", err->text);
+		message->local_presence = PRESENCE_UNKNOWN;
+		folder->incomplete = true;
+		return 0;
+	}
+	if (state_get_record(account->state, snapshot->arena, folder->record.id, message->uid,
+			     &record, err) < 0)
+		return -1;
+	if (hash_equal(&record.content, &facts.fingerprint.content)) {
+		message->inode = facts.inode;
+		message->trace = file_trace(facts.mtime, facts.size);
+		message->touched = true;
+		return 0;
+	}
+	message->local_presence = PRESENCE_REPLACED;
+	snapshot->files = grow(snapshot->files, snapshot->n_files, &snapshot->room_files,
+			       sizeof(*snapshot->files));
+	snapshot->files[snapshot->n_files++] = (struct local_message){
+		.base = message->base,
+		.inode = facts.inode,
+		.flags = message->local,
+		.facts = keep_facts(snapshot, &facts),
+		.replaces = suspect->message,
+	};
+	return 0;
+}
+
+int scan_local(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	struct scan scan = {.account = account, .folder = folder};
+	struct scan_sink sink = {
+		.ctx = &scan,
+		.times = account->full || folder->snapshot.n <= MOST_TIMES,
+		.begin = scan_begin,
+		.file = scan_file,
+		.problem = scan_problem,
+	};
+	bool proved;
+
+	if (folder_open_dir(account, folder, err) != 0)
+		return -1;
+	if (letters_reconcile(account, folder, err) != 0)
+		return -1;
+	proved = maildir_scan(folder->dir, &sink, folder->stamps, err) == 0;
+	if (!proved && err->kind != ERROR_CHANGED) {
+		free(scan.barred);
+		return -1;
+	}
+	snapshot_local_end(&folder->snapshot, proved);
+	settle_barred(&scan);
+	folder->incomplete |= !proved;
+	folder->local_looked = true;
+	folder->letters_known = true;
+	for (size_t i = 0; i < folder->snapshot.n_suspects; i++) {
+		if (check_suspect(account, folder, &folder->snapshot.suspects[i], err) != 0)
+			return -1;
+	}
+	return 0;
+}
