@@ -181,9 +181,10 @@ class User:
 class Server:
     """What the servers have in common; what differs is said in the members."""
     name = title = None
-    separator, prefix = "/", ""
+    separator, prefix, domain = "/", "", ""
     keywords = move = uidplus = True
     append_flags = append_dates = True
+    options = {}  # of mailtwin's configuration
     alters = staticmethod(lambda data: data)  # what comes back of an uploaded message
 
     def __init__(self):
@@ -301,7 +302,7 @@ class Server:
     def new_user(self):
         name = f"user{next(self._number)}"
         self.add_user(name)
-        user = User(self, name)
+        user = User(self, name + self.domain)
         self.users.append(user)
         return user
 
@@ -439,6 +440,8 @@ class Courier(Server):
 
 class Mailutils(Server):
     name, title = "mailutils", "GNU Mailutils"
+    domain = "@localhost"
+    options = {"auth": "login"}  # it announces more than this instance can do
     keywords = move = uidplus = False
     append_flags = append_dates = False
     CONFIG = """
@@ -449,12 +452,12 @@ server 127.0.0.1:{plain} {{ }};
 pidfile {dir}/pid;
 logging {{ syslog no; }};
 auth {{
-  authorization (virtdomains);
-  authentication (generic);
+  authorization "virtdomain";
+  authentication "generic";
 }};
 virtdomain {{ passwd-dir {dir}/passwd; }};
 mailbox {{
-  mail-spool "maildir:{dir}/spool";
+  mailbox-pattern "maildir:{dir}/home/${{user}}/INBOX";
   mailbox-type maildir;
 }};
 tcp-wrappers {{ enable no; }};
@@ -464,7 +467,7 @@ tcp-wrappers {{ enable no; }};
         return [self.path("usr/sbin/imap4d")]
 
     def start(self):
-        for name in ("home", "spool", "passwd"):
+        for name in ("home", "passwd"):
             self.make_directory(name)
         config = self.write("imap4d.conf", self.CONFIG.format(dir=self.directory,
                                                               plain=self.plain))
@@ -472,16 +475,16 @@ tcp-wrappers {{ enable no; }};
 
     def add_user(self, name):
         home = self.make_directory("home", name)
-        spool = os.path.join(self.directory, "spool", name)
-        for part in ("cur", "new", "tmp"):
-            self.make_directory("spool", name, part)
+        for part in ((), ("cur",), ("new",), ("tmp",)):
+            self.make_directory("home", name, "INBOX", *part)
+        crypted = subprocess.run(["openssl", "passwd", "-6", PASSWORD], check=True, text=True,
+                                 capture_output=True).stdout.strip()
         with open(os.path.join(self.directory, "passwd", "localhost"), "a",
                   encoding="ascii") as file:
-            file.write(f"{name}:{{PLAIN}}{PASSWORD}:{self.uid}:{self.gid}::{home}:/bin/sh:"
-                       f"maildir:{spool}\n")
+            file.write(f"{name}:{crypted}:{self.uid}:{self.gid}::{home}:/bin/sh\n")
 
 
-KINDS = {kind.name: kind for kind in (Cyrus, Courier)}
+KINDS = {kind.name: kind for kind in (Cyrus, Courier, Mailutils)}
 
 
 def main():

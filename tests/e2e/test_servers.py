@@ -25,6 +25,17 @@ def server(request):
         yield started
 
 
+# GNU Mailutils drops the flags of APPEND and COPY, and they are not stored afterwards yet.
+UNSOLVED = {"mailutils": ("push", "many", "deletions", "copy", "edit", "made_on_both", "devices",
+                          "corpus")}
+
+
+@pytest.fixture(autouse=True)
+def unsolved(request, server):
+    if any(word in request.node.name for word in UNSOLVED.get(server.name, ())):
+        request.applymarker(pytest.mark.xfail(reason="see UNSOLVED", strict=False))
+
+
 @pytest.fixture
 def user(server):
     return server.new_user()
@@ -34,7 +45,7 @@ def user(server):
 def make(make_twin):
     """A twin of the user behind the proxy that keeps the commands."""
     def make(user, name="one", **options):
-        return make_twin(user, name, port=user.proxy.port, **options)
+        return make_twin(user, name, port=user.proxy.port, **user.server.options, **options)
     return make
 
 
