@@ -124,6 +124,7 @@ struct account {
 	unsigned n_workers;
 	pthread_mutex_t mutex; /* report, summary, arena */
 	struct stream_traffic traffic;
+	uint32_t rules[RULE_COUNT];  /* how often each was the answer */
 	uint64_t done, total, bytes; /* of the phase, for progress */
 };
 

@@ -101,6 +101,7 @@ static void undo(struct account *account, struct sync_folder *folder, struct act
 	else
 		action->verb = VERB_DOWNLOAD;
 	action->rule = 60;
+	account->rules[60]++;
 	if (action->lost != NO_LOST && action->verb == VERB_DOWNLOAD)
 		action->facts = NULL;
 	action->file_folder = folder_number(account, folder);

@@ -2,8 +2,10 @@
  * what the match found. Nothing here has an effect on a message. */
 #include "sync/account.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -49,6 +51,15 @@ static struct policy policy_of(const struct account *account, const struct sync_
 	if (policy.stance == STANCE_TWO_WAY && folder->read_only)
 		policy.stance = STANCE_READ_ONLY;
 	return policy;
+}
+
+static struct decision judge(struct account *account, const struct triple *triple,
+			     const struct policy *policy)
+{
+	struct decision decision = decide(triple, policy, account->keywords);
+
+	account->rules[decision.rule]++;
+	return decision;
 }
 
 static struct triple triple_of(const struct message *message)
@@ -293,7 +304,7 @@ static void plan_messages(struct planning *p)
 		if (message->local_presence == PRESENCE_UNKNOWN ||
 		    message->remote_presence == PRESENCE_UNKNOWN)
 			p->folder->incomplete = true;
-		book(p, i, decide(&triple, &p->policy, p->account->keywords));
+		book(p, i, judge(p->account, &triple, &p->policy));
 	}
 }
 
@@ -302,13 +313,14 @@ static void plan_messages(struct planning *p)
 static void plan_arrivals(struct planning *p)
 {
 	struct triple triple = {.local = PRESENCE_ABSENT, .remote = PRESENCE_HERE};
-	struct decision decision = decide(&triple, &p->policy, p->account->keywords);
+	struct decision decision;
 
 	for (size_t i = 0; i < p->folder->snapshot.n_arrivals; i++) {
 		struct remote_message *arrival = &p->folder->snapshot.arrivals[i];
 
 		if (arrival->taken)
 			continue;
+		decision = judge(p->account, &triple, &p->policy);
 		add_action(p->folder, (struct action){.verb = decision.verb,
 						      .rule = decision.rule,
 						      .folder = p->number,
@@ -327,11 +339,12 @@ static void plan_files(struct planning *p)
 
 	for (size_t i = 0; i < p->folder->snapshot.n_files; i++) {
 		struct local_message *file = &p->folder->snapshot.files[i];
-		struct decision decision = decide(&triple, &p->policy, p->account->keywords);
+		struct decision decision;
 
 		if (file->taken || file->unreadable || file->facts == NULL ||
 		    file->replaces != NO_MESSAGE)
 			continue;
+		decision = judge(p->account, &triple, &p->policy);
 		if (decision.verb == VERB_REPORT) {
 			reported++;
 			continue;
@@ -367,7 +380,7 @@ static void plan_pairings(struct account *account)
 			.now_local = file->flags,
 			.now_remote = arrival->flags,
 		};
-		struct decision decision = decide(&triple, &policy, account->keywords);
+		struct decision decision = judge(account, &triple, &policy);
 		struct action action = {
 			.verb = decision.verb,
 			.rule = decision.rule,
@@ -388,21 +401,27 @@ static void plan_pairings(struct account *account)
 	}
 }
 
-static void log_rules(struct account *account)
+/* What every rule was asked for in this run, at -v; and added to the file that MAILTWIN_RULES names, where the
+ * end-to-end tests see whether all of them were. */
+static void tell_rules(const struct account *account)
 {
-	uint32_t counts[RULE_COUNT] = {0};
+	const char *path = getenv("MAILTWIN_RULES");
 	struct text line = {0};
+	int fd;
 
-	for (size_t i = 0; i < account->n_folders; i++) {
-		for (size_t j = 0; j < account->folders[i].n_actions; j++)
-			counts[account->folders[i].actions[j].rule]++;
-	}
-	for (int i = 0; i < RULE_COUNT; i++) {
-		if (counts[i] != 0)
-			text_printf(&line, " %d=%u", i, counts[i]);
+	for (int i = 1; i < RULE_COUNT; i++) {
+		if (account->rules[i] != 0)
+			text_printf(&line, " %d=%u", i, account->rules[i]);
 	}
 	if (line.len != 0)
 		log_verbose("rules:%s", text_get(&line));
+	fd = path != NULL && line.len != 0 ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		text_putc(&line, '\n');
+		if (write(fd, text_get(&line), line.len) < 0)
+			log_verbose("cannot write %s", path);
+		close(fd);
+	}
 	text_release(&line);
 }
 
@@ -437,7 +456,7 @@ int plan_all(struct account *account, struct error *err)
 		return -1;
 	leave_crossing(account);
 	hold_deletions(account);
-	log_rules(account);
+	tell_rules(account);
 	count_total(account);
 	return 0;
 }

@@ -270,8 +270,15 @@ static void book(struct upload *u, struct sending *sending)
 		.header = action->file->header,
 	};
 
-	if (sending->told)
+	if (sending->told) {
+		struct flags lost = flags_minus(u->account->keywords, sending->attempt.flags,
+						sending->facts.flags);
+
+		/* A server that drops flags of APPEND is sent them once more, as a change. */
 		record.id = sending->facts.id;
+		record.local = flags_minus(u->account->keywords, record.local, lost);
+		u->folder->incomplete |= !flags_empty(lost);
+	}
 	forget_or_cut(u, action);
 	state_put_record(u->worker->batch, u->folder->record.id, &record);
 	state_delete_attempt(u->worker->batch, u->folder->record.id, action->base);

@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests: one private Dovecot a session, fresh users each test."""
 import os
+import re
 import sys
 import tempfile
 
@@ -12,16 +13,43 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 pytest.register_assert_rewrite("mailtwin", "dovecot", "maildirs")
 
 from dovecot import Dovecot  # noqa: E402
+import mailtwin  # noqa: E402
 from mailtwin import BINARY, TOP, Twin, remove_tools  # noqa: E402
 
 
 def pytest_sessionstart(session):
     if not os.access(BINARY, os.X_OK) and not session.config.option.collectonly:
         pytest.exit(f"{BINARY} is missing: build it, or set MAILTWIN", returncode=2)
+    handle, mailtwin.RULES = tempfile.mkstemp(prefix="mailtwin-rules.")
+    os.chmod(mailtwin.RULES, 0o666)
+    os.close(handle)
+
+
+def rules_asked():
+    """Rule numbers that the programs of this session were asked for, and all that there are."""
+    with open(mailtwin.RULES, encoding="ascii") as file:
+        asked = {int(number) for number in re.findall(r" (\d+)=", file.read())}
+    with open(os.path.join(TOP, "src", "core", "decide.c"), encoding="utf-8") as file:
+        known = {int(number) for number in re.findall(r"\brule\((\d+),", file.read())}
+    return asked, known - {0}
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Which rows of docs/sync-rules.md this session reached."""
+    asked, known = rules_asked()
+    never = sorted(known - asked)
+    terminalreporter.write_line(f"rules asked for: {len(known & asked)} of {len(known)}"
+                                + (f"; never: {', '.join(map(str, never))}" if never else ""))
 
 
 def pytest_sessionfinish(session, exitstatus):
     remove_tools()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    if mailtwin.RULES:
+        os.unlink(mailtwin.RULES)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from maildirs import Tree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+RULES = None  # the file that collects which rules were asked, set for a session
 BINARY = os.path.abspath(os.environ.get("MAILTWIN") or os.path.join(TOP, "build", "mailtwin"))
 TOOLS = {}
 
@@ -172,6 +173,8 @@ class Twin:
         env["LSAN_OPTIONS"] = f"suppressions={HERE}/leaks.supp:print_suppressions=0"
         if traced:  # the leak sanitizer cannot work under another tracer
             env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        if RULES and not traced:  # its own write would be counted
+            env["MAILTWIN_RULES"] = RULES
         env.update(extra or {})
         return env
 
