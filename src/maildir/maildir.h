@@ -127,6 +127,7 @@ enum scan_problem {
 	SCAN_NOT_A_FILE,     /* a directory, symlink, fifo */
 	SCAN_DUPLICATE_BASE, /* another file of this scan has the base name and another inode */
 	SCAN_FOREIGN_INFO,   /* ":1," and the like: contents are synced, flags are not */
+	SCAN_TWO_NAMES,      /* "cur/NAME": a second name of a file, as a killed rename leaves it */
 	SCAN_BAD_NAME,       /* control characters, no base name */
 };
 
@@ -177,6 +178,10 @@ int maildir_verify(struct maildir_folder *folder, const char *base, uint64_t ino
  * long). Not durable before maildir_folder_sync. */
 int maildir_change_letters(struct maildir_folder *folder, const char *base, const char *add,
 			   const char *remove, char out[64], struct error *err);
+
+/* Unlinks a second name that a scan told (SCAN_TWO_NAMES), if the file still has its other one and was not
+ * touched for 10 seconds: a mail reader may be between link and unlink. Else it does nothing. */
+int maildir_drop_second(struct maildir_folder *folder, const char *place, struct error *err);
 
 /* Unlinks the file if it still is the message: inode equal, or else content equal.
  * ERROR_NOT_FOUND, ERROR_CHANGED. */

@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 #define TRIES 4
 #define BUFFER (128 * 1024)
@@ -308,4 +310,50 @@ int maildir_change_letters(struct maildir_folder *folder, const char *base, cons
 	}
 	return error_set(err, ERROR_CHANGED, "%s/%.200s: another program keeps renaming it",
 			 folder->path, base);
+}
+
+#define SECOND_NAME_SECONDS 10
+
+/* Another name of the same file and message in one of the two directories. */
+static bool has_other_name(const struct maildir_folder *folder, const char *name, ino_t inode)
+{
+	struct name_parts parts, other;
+	struct directory_reader reader;
+	struct directory_entry entry;
+	bool found = false;
+
+	filename_parse(name, &parts);
+	for (int sub = SUB_CUR; sub <= SUB_NEW && !found; sub++) {
+		int fd = openat(folder->sub[sub], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		directory_reader_init(&reader, fd, 32768);
+		while (!found && directory_read(&reader, &entry) == 1) {
+			found = entry.inode == inode && strcmp(entry.name, name) != 0 &&
+				filename_parse(entry.name, &other) != NAME_IGNORED &&
+				other.base_len == parts.base_len &&
+				strncmp(entry.name, name, parts.base_len) == 0;
+		}
+		directory_reader_release(&reader);
+		close(fd);
+	}
+	return found;
+}
+
+int maildir_drop_second(struct maildir_folder *folder, const char *place, struct error *err)
+{
+	enum subdirectory sub = starts_with(place, "new/") ? SUB_NEW : SUB_CUR;
+	const char *name = strchr(place, '/') + 1;
+	struct stat st;
+
+	if (fstatat(folder->sub[sub], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    st.st_ctim.tv_sec > time(NULL) - SECOND_NAME_SECONDS ||
+	    !has_other_name(folder, name, st.st_ino))
+		return 0;
+	if (unlinkat(folder->sub[sub], name, 0) != 0 && errno != ENOENT)
+		return error_errno(err, ERROR_LOCAL, "cannot remove %s/%s", folder->path, place);
+	folder->dirty[sub] = true;
+	name_index_free(&folder->index); /* it may know the message by this name */
+	return 0;
 }

@@ -233,6 +233,14 @@ static int match_entry(struct scan *scan, enum subdirectory sub, struct director
 	return 0;
 }
 
+static void report_second(const struct scan *scan, const struct held *held)
+{
+	char *place = path_join(subdirectory_names[held->in_new ? SUB_NEW : SUB_CUR], held->name);
+
+	report_problem(scan, SCAN_TWO_NAMES, place);
+	free(place);
+}
+
 static int settle_held(struct scan *scan, struct error *err)
 {
 	struct held *first = NULL;
@@ -254,6 +262,8 @@ static int settle_held(struct scan *scan, struct error *err)
 			report_file(scan, held->name, held->inode, held->in_new);
 		} else if (first->first_inode != held->inode) {
 			report_problem(scan, SCAN_DUPLICATE_BASE, held->name);
+		} else {
+			report_second(scan, held);
 		}
 	}
 	return 0;

@@ -196,6 +196,7 @@ void account_close(struct account *account)
 		if (account->folders[i].snapshot.arena != NULL)
 			snapshot_release(&account->folders[i].snapshot);
 		index_release(&account->folders[i].names);
+		free(account->folders[i].second_names);
 		free(account->folders[i].actions);
 	}
 	world_release(&account->world);

@@ -76,6 +76,22 @@ static int settle(struct account *account, struct sync_folder *folder, struct er
 	return 0;
 }
 
+static int drop_second_names(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	if (folder->n_second_names == 0)
+		return 0;
+	if (folder_open_dir(account, folder, err) != 0)
+		return -1;
+	for (size_t i = 0; i < folder->n_second_names; i++) {
+		if (maildir_drop_second(folder->dir, folder->second_names[i], err) != 0)
+			return -1;
+	}
+	if (maildir_folder_sync(folder->dir, err) != 0)
+		return -1;
+	folder_close_dir(folder);
+	return 0;
+}
+
 int rekey_all(struct account *account, struct error *err)
 {
 	for (size_t i = 0; i < account->n_folders; i++) {
@@ -83,6 +99,8 @@ int rekey_all(struct account *account, struct error *err)
 
 		if (!folder->loaded || folder->record.id == 0)
 			continue;
+		if (drop_second_names(account, folder, err) != 0)
+			return -1;
 		if (folder->void_uids && !folder->failed && folder->named)
 			rekey(account, folder);
 		else if (settle(account, folder, err) != 0)

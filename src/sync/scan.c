@@ -25,6 +25,7 @@ static void scan_begin(void *ctx)
 
 	snapshot_local_begin(&scan->folder->snapshot);
 	scan->n_barred = 0;
+	scan->folder->n_second_names = 0;
 	scan->folder->letters_seen = 0;
 }
 
@@ -76,12 +77,24 @@ static void settle_barred(struct scan *scan)
 	free(scan->barred);
 }
 
+/* The message is there, whichever name is looked at; one goes when it is certain that nobody is at it. */
+static void note_second(struct sync_folder *folder, const char *place)
+{
+	folder->second_names = grow(folder->second_names, folder->n_second_names,
+				    &folder->room_second_names, sizeof(folder->second_names[0]));
+	folder->second_names[folder->n_second_names++] =
+		arena_strdup(folder->snapshot.arena, place);
+	folder->incomplete = true;
+}
+
 static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
 {
 	struct scan *scan = ctx;
 
-	bar(scan, name);
+	if (problem != SCAN_TWO_NAMES)
+		bar(scan, name);
 	switch (problem) {
+	case SCAN_TWO_NAMES: note_second(scan->folder, name); break;
 	case SCAN_NOT_A_FILE:
 		log_verbose("%s: %s is not a regular file and left out", scan->folder->plan.name,
 			    name);

@@ -270,3 +270,18 @@ def test_mail_goes_away_there_while_it_is_fetched(user, twin):
     twin.sync()
     assert_equal(user, twin)
     assert_silent(user, twin)
+
+
+def test_two_names_of_one_file(user, twin):
+    """A rename killed between link and unlink: one name goes, when nobody can be at it any more."""
+    fill(user, "INBOX", 1, 2)
+    twin.sync()
+    for number in (1, 2):
+        path = file_of(twin, number).path
+        os.link(path, path.replace(":2,S", ":2,FS"))
+    twin.sync()
+    assert len(os.listdir(cur(twin, ""))) == 4, "a mail reader might be between link and unlink"
+    twin.run("sync", later=120)
+    twin.run("sync", later=240)
+    assert len(os.listdir(cur(twin, ""))) == 2
+    assert_settled(user, twin, expected={"INBOX": [1, 2]})

@@ -208,7 +208,7 @@ static inline void told_file(void *ctx, const struct local_file *file)
 
 static inline void told_problem(void *ctx, enum scan_problem problem, const char *name)
 {
-	static const char *const names[] = {"kind", "duplicate", "foreign", "name"};
+	static const char *const names[] = {"kind", "duplicate", "foreign", "second", "name"};
 
 	told_add(ctx, "!", names[problem], name);
 }

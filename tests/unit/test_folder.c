@@ -172,9 +172,11 @@ static void test_scan_duplicates(void)
 		put_file(name, "");
 		unlink(at(name));
 	}
-	CHECK_SCAN(folder, "! duplicate two|c half S|c same S|c two S");
+	CHECK_SCAN(folder, "! duplicate two|! second new/half:2,S|! second new/same|"
+			   "c half S|c same S|c two S");
 	put_file("F/new/two:2,", "a third");
-	CHECK_SCAN(folder, "! duplicate two|! duplicate two:2,|c half S|c same S|c two S");
+	CHECK_SCAN(folder, "! duplicate two|! duplicate two:2,|! second new/half:2,S|"
+			   "! second new/same|c half S|c same S|c two S");
 	end();
 }
 
