@@ -364,7 +364,7 @@ static void test_everything(void)
 		"user = \"u${MAILTWIN_UNSET:-x}\\$\\\"\\\\\"\n"
 		"password = 'it\\'s \\d a \"p\" # ${x}\\\\'\n"
 		"auth = 'cram-md5' ca-file = '~/ca//x/' layout = 'maildir++'\n"
-		"maildir = /m/work//./x state = '/s'\n"
+		"maildir = /m/box//./x state = '/s'\n"
 		"folders = { '*', # comment in a list\n '!Spam*' /* another */, }\n"
 		"mode = mirror expunge = on trash = '\\Trash' delete-folders = FALSE\n"
 		"guard = 0 unguarded = { 'a' } max-size = 9223372036854775807\n"
@@ -378,7 +378,7 @@ static void test_everything(void)
 	CU_ASSERT_STRING_EQUAL(a->password, "it's \\d a \"p\" # ${x}\\");
 	CU_ASSERT(a->auth == AUTH_CRAM_MD5 && a->layout == LAYOUT_MAILDIRPP);
 	CU_ASSERT_STRING_EQUAL(a->ca_file, "/home/u/ca/x");
-	CU_ASSERT_STRING_EQUAL(a->maildir, "/m/work/x");
+	CU_ASSERT_STRING_EQUAL(a->maildir, "/m/box/x");
 	CU_ASSERT_STRING_EQUAL(a->state, "/s");
 	CU_ASSERT(a->folders.n == 2 && strcmp(a->folders.strings[1], "!Spam*") == 0);
 	CU_ASSERT(a->mode == MODE_MIRROR && a->expunge && !a->delete_folders && a->guard == 0);
