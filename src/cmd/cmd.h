@@ -68,6 +68,10 @@ int load_config(struct config **config, const struct options *options);
  * the arena. ERROR_USAGE for an unknown one. */
 int select_accounts(const struct config *config, const struct options *options, struct arena *arena,
 		    const struct account_config ***accounts, size_t *n, struct error *err);
+/* Loads the configuration and calls fn for every account that was named (all if none was); the worst
+ * status of all. Errors before the first account are told here. */
+typedef int account_fn(const struct account_config *account, bool json);
+int each_account(const struct options *options, account_fn *fn);
 
 /* The password as configured, or what password-command prints; NULL if there is none to give.
  * Caller wipes and frees. Blocks. */

@@ -87,24 +87,5 @@ static int list_account(const struct account_config *account, bool json)
 
 int cmd_folders(const struct options *options)
 {
-	const struct account_config **accounts;
-	struct config *config;
-	struct arena *arena;
-	struct error err = {0};
-	size_t n;
-	int status = load_config(&config, options);
-
-	if (status != 0)
-		return status;
-	arena = arena_new();
-	if (select_accounts(config, options, arena, &accounts, &n, &err) != 0) {
-		status = complain(&err);
-		n = 0;
-	}
-	for (size_t i = 0; i < n; i++)
-		status = worse_status(status,
-				      list_account(accounts[i], (options->bits & OPT_JSON) != 0));
-	arena_free(&arena);
-	config_free(&config);
-	return status;
+	return each_account(options, list_account);
 }
