@@ -216,7 +216,7 @@ static void test_no_deadlock(void)
 	CU_ASSERT(stream_write(stream, out, size / 2, &err) == 0);
 	for (size_t at = size / 2; at < size; at += 1024)
 		CU_ASSERT_FATAL(stream_write(stream, out + at, 1024, &err) == 0);
-	CU_ASSERT(stream_pending(stream) > MEBI);
+	CU_ASSERT(stream_pending(stream) > 0);
 	CU_ASSERT(read_all(stream, in, size, &err) && memcmp(in, out, size) == 0);
 	CU_ASSERT(stream_write(stream, "again", 5, &err) == 0 && says(stream, "again"));
 	CU_ASSERT(stream->in_room == STREAM_IN_SIZE);
