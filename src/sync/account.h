@@ -161,6 +161,11 @@ int workers_pass(struct account *account, const struct folder_pass *pass, struct
 #define MESSAGES_A_CONNECTION 200
 int worker_connect(struct worker *worker, struct error *err);
 void workers_close(struct account *account);
+/* Selects the folder's mailbox as this run uses it. ERROR_CHANGED if it is another one than was looked at:
+ * UIDs of that look would name other messages (RFC 9051 section 2.3.1.1). */
+int worker_select(struct worker *worker, const struct sync_folder *folder, struct error *err);
+int check_selected(const struct sync_folder *folder, const struct imap_selected *selected,
+		   struct error *err);
 /* True for an error that one folder or message has, so that others may go on. */
 bool error_is_local_to_folder(const struct error *err);
 bool sync_is_stopping(void);
@@ -241,6 +246,11 @@ void hold_deletions(struct account *account);
 /* ---- planner.c ---- */
 int plan_all(struct account *account, struct error *err);
 struct action *add_action(struct sync_folder *folder, struct action action);
+
+/* ---- destroy.c: on the server, by UID; a step of remove_all ---- */
+bool wants_destruction(const struct sync_folder *folder);
+/* What is not proved to be the record's message is left, told, and keeps its record. */
+int destroy_remote(struct worker *worker, struct sync_folder *folder, struct error *err);
 
 /* ---- executors: each a pass over the actions ---- */
 int download_all(struct account *account, struct error *err);

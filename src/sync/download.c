@@ -35,6 +35,7 @@ struct download {
 	uint64_t bytes;
 	struct arrived *before; /* in place, and not yet `paired` */
 	size_t n_before;
+	const struct imap_selected *selected; /* by a burst; NULL: it was checked */
 	struct error err;
 };
 
@@ -164,6 +165,8 @@ static int body_begin(void *ctx, uint32_t uid, uint64_t size)
 	(void)uid;
 	(void)size;
 	if (d->batch == NULL)
+		return -1;
+	if (d->selected != NULL && check_selected(d->folder, d->selected, &d->err) != 0)
 		return -1;
 	if (d->current != NULL)
 		delivery_abort(&d->current);
@@ -413,15 +416,13 @@ static int end_batches(struct download *d, int result, struct error *err)
 
 static int download(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
-	struct imap_selected selected;
 	struct download d;
 	int result;
 
 	download_init(&d, worker, folder);
 	result = open_batches(&d, err);
 	if (result == 0)
-		result = imap_select(worker->conn, folder->wire_now, is_examined(worker->account),
-				     &selected, err);
+		result = worker_select(worker, folder, err);
 	if (result == 0) {
 		result = d.n_wanted != 0 ? fetch_all(&d) : 0;
 		result = end_batches(&d, result, err);
@@ -458,16 +459,18 @@ static int download_ahead(struct worker *worker, struct sync_folder *folder, str
 static int download_answer(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct imap_body_sink sink = {NULL, body_begin, body_data, body_end};
+	struct imap_selected selected;
 	struct error disk;
 	struct download d;
 	int result;
 
 	download_init(&d, worker, folder);
+	d.selected = &selected;
 	sink.ctx = &d;
 	error_clear(&d.err);
 	if (open_batches(&d, &disk) != 0)
 		d.err = disk; /* the answer is read all the same, and every callback fails */
-	result = imap_bodies_finish(worker->conn, NULL, &sink, err);
+	result = imap_bodies_finish(worker->conn, &selected, &sink, err);
 	if (d.current != NULL)
 		delivery_abort(&d.current);
 	if (result != 0 && (err->kind != ERROR_LOCAL || d.err.kind == ERROR_NONE))

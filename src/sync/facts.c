@@ -164,14 +164,6 @@ static bool any(const struct sync_folder *folder, arrival_wants_fn *wants)
 	return false;
 }
 
-static int select_it(struct worker *worker, struct sync_folder *folder, struct error *err)
-{
-	struct imap_selected selected;
-	bool examine = worker->account->config->mode != MODE_TWO_WAY;
-
-	return imap_select(worker->conn, folder->wire_now, examine, &selected, err);
-}
-
 static bool wants_facts(const struct remote_message *arrival)
 {
 	return arrival->facts == NULL;
@@ -187,7 +179,7 @@ static int fetch_facts(struct worker *worker, struct sync_folder *folder, struct
 {
 	size_t n;
 	uint32_t *uids = collect(&folder->snapshot, wants_facts, &n);
-	int result = select_it(worker, folder, err);
+	int result = worker_select(worker, folder, err);
 
 	if (result == 0)
 		result =
@@ -251,7 +243,7 @@ static int fetch_prints(struct worker *worker, struct sync_folder *folder,
 	struct imap_body_sink sink = {&fetch, print_begin, print_data, print_end};
 	size_t n;
 	uint32_t *uids = collect(&folder->snapshot, wants, &n);
-	int result = select_it(worker, folder, err);
+	int result = worker_select(worker, folder, err);
 
 	fetch.printer = fingerprinter_new();
 	if (result == 0)

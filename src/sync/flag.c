@@ -169,13 +169,12 @@ static void settle_requests(struct flagging *f, const struct requests *requests)
 static int store(struct flagging *f, struct error *err)
 {
 	struct requests requests = {0};
-	struct imap_selected selected;
 	int result = 0;
 
 	build(f, true, &requests);
 	build(f, false, &requests);
 	if (requests.n != 0) {
-		result = imap_select(f->worker->conn, f->folder->wire_now, false, &selected, err);
+		result = worker_select(f->worker, f->folder, err);
 		if (result == 0)
 			result = imap_store_many(f->worker->conn, requests.list, requests.n,
 						 answered, f, err);

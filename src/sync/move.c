@@ -372,10 +372,9 @@ static int send_moves(struct remote_moves *m, const uint32_t *uids, uint32_t *ta
 		      struct imap_copy_result *result, struct error *err)
 {
 	bool can_move = (imap_capabilities(m->worker->conn) & CAP_MOVE) != 0;
-	struct imap_selected selected;
 	size_t left;
 
-	if (imap_select(m->worker->conn, m->from->wire_now, false, &selected, err) != 0)
+	if (worker_select(m->worker, m->from, err) != 0)
 		return -1;
 	if (m->copy || !can_move) {
 		if (imap_copy(m->worker->conn, uids, m->n, m->to->wire_now, targets, result, err) !=

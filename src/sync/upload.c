@@ -216,7 +216,6 @@ static int compare_numbers(const void *a, const void *b)
 static int ask_facts(struct upload *u)
 {
 	uint32_t *uids = xmalloc(u->n * sizeof(*uids));
-	struct imap_selected selected;
 	size_t n = 0;
 	int result = 0;
 
@@ -226,8 +225,7 @@ static int ask_facts(struct upload *u)
 	}
 	if (n != 0) {
 		qsort(uids, n, sizeof(*uids), compare_numbers);
-		result =
-			imap_select(u->worker->conn, u->folder->wire_now, false, &selected, u->err);
+		result = worker_select(u->worker, u->folder, u->err);
 		if (result == 0)
 			result = imap_fetch_facts(u->worker->conn, uids, n, note_facts, u, u->err);
 	}

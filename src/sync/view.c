@@ -188,7 +188,6 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 {
 	struct snapshot *snapshot = &folder->snapshot;
 	struct anchors anchors = {.account = worker->account, .folder = folder};
-	struct imap_selected selected;
 	bool all = worker->account->full;
 	uint32_t *uids;
 	size_t n;
@@ -200,8 +199,7 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 	uids = xmalloc((snapshot->n + 1) * sizeof(*uids));
 	n = choose_anchors(snapshot, all, uids);
 	if (n != 0) /* views read in one burst leave another mailbox selected */
-		result = imap_select(worker->conn, folder->wire_now, is_examined(worker->account),
-				     &selected, err);
+		result = worker_select(worker, folder, err);
 	if (n != 0 && result == 0)
 		result = imap_fetch_facts(worker->conn, uids, n, check_anchor, &anchors, err);
 	free(uids);

@@ -86,6 +86,26 @@ void workers_close(struct account *account)
 		worker_close(&account->workers[i]);
 }
 
+int check_selected(const struct sync_folder *folder, const struct imap_selected *selected,
+		   struct error *err)
+{
+	if (selected->status.uidvalidity == folder->status.uidvalidity)
+		return 0;
+	return error_set(err, ERROR_CHANGED,
+			 "the mailbox was made anew on the server just now; the next run looks "
+			 "at it");
+}
+
+int worker_select(struct worker *worker, const struct sync_folder *folder, struct error *err)
+{
+	struct imap_selected selected;
+
+	if (imap_select(worker->conn, folder->wire_now, is_examined(worker->account), &selected,
+			err) != 0)
+		return -1;
+	return check_selected(folder, &selected, err);
+}
+
 bool error_is_local_to_folder(const struct error *err)
 {
 	return err->kind == ERROR_REFUSED || err->kind == ERROR_NOT_FOUND ||

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import mail
 from acts import (assert_settled, deliver, expunge_there, file_of, fill, here, store_there,
                   there)
 from proxy import Proxy
@@ -332,3 +333,45 @@ def test_answers_that_say_little(user, synced, words):
         synced.run("sync", later=later)
     assert_lost_nothing(user, synced, {"INBOX": [0, 1, 2, 3, *range(6, 12), 20],
                                        "A": [4, *range(50, 55)]})
+
+
+class Anew(Proxy):
+    """After so many answers to SELECT all mailboxes have another UIDVALIDITY."""
+
+    def __init__(self, user, answers):
+        super().__init__(("127.0.0.1", user.server.plain))
+        self.answers = answers
+
+    def _server_rules(self, connection, line):
+        self.answers -= b"[UIDVALIDITY" in line
+        return line if self.answers >= 0 else re.sub(rb"\[UIDVALIDITY \d+\]", b"[UIDVALIDITY 7]", line)
+
+
+@pytest.mark.parametrize("act", ["flag", "move", "edit", "arrival"])
+def test_a_mailbox_made_anew_between_the_look_and_the_act(user, synced, act):
+    """The UIDs of the look would mean other messages there: nothing is done with any of them."""
+    file, selects = file_of(synced, 3), 0
+    left = [number for number in range(12) if number != 3]
+    expected = {**ALL, "INBOX": left}
+    if act == "flag":
+        synced.tree.add_letters(file, "F")
+        expected = ALL
+    elif act == "move":
+        synced.tree.move(file, "A")
+        expected["A"] = [3, *range(50, 55)]
+    elif act == "edit":
+        synced.tree.edit(file, mail.plain(30))
+        expected["INBOX"].append(30)
+    else:
+        fill(user, "INBOX", 20)
+        fill(user, "A", 60)
+        expected, selects = {"INBOX": [*range(12), 20], "A": [*range(50, 55), 60]}, 2
+    with Anew(user, selects) as proxy:
+        result = sync_through(synced, proxy)
+        sent = proxy.commands()
+    assert result.exit == 1 and "made anew" in result.problems()[0]["message"], result
+    assert result.summary["downloaded"] == 0
+    assert not [command for command in sent
+                if re.search(" UID (STORE|MOVE|COPY|EXPUNGE) ", command)], sent
+    synced.sync()
+    assert_lost_nothing(user, synced, expected)
