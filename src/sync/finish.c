@@ -19,6 +19,7 @@ static int count(void *ctx, const struct record *record)
 	case RECORD_PAIRED:
 		folder->messages++;
 		folder->unread += (record->local.system & FLAG_SEEN) == 0;
+		folder->pending += record->inode == 0 && record->base[0] != '\0'; /* doubted */
 		folder->pending +=
 			counts->account->config->expunge &&
 			(record->local.system & record->remote.system & FLAG_DELETED) != 0;

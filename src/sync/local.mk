@@ -11,6 +11,7 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/config_private.h \
 	src/sync/config_scan.c \
 	src/sync/copies.c \
+	src/sync/destroy.c \
 	src/sync/download.c \
 	src/sync/engine.c \
 	src/sync/facts.c \

@@ -347,7 +347,7 @@ class Anew(Proxy):
         return line if self.answers >= 0 else re.sub(rb"\[UIDVALIDITY \d+\]", b"[UIDVALIDITY 7]", line)
 
 
-@pytest.mark.parametrize("act", ["flag", "move", "edit", "arrival"])
+@pytest.mark.parametrize("act", ["flag", "move", "delete", "edit", "arrival"])
 def test_a_mailbox_made_anew_between_the_look_and_the_act(user, synced, act):
     """The UIDs of the look would mean other messages there: nothing is done with any of them."""
     file, selects = file_of(synced, 3), 0
@@ -359,6 +359,8 @@ def test_a_mailbox_made_anew_between_the_look_and_the_act(user, synced, act):
     elif act == "move":
         synced.tree.move(file, "A")
         expected["A"] = [3, *range(50, 55)]
+    elif act == "delete":
+        os.unlink(file.path)
     elif act == "edit":
         synced.tree.edit(file, mail.plain(30))
         expected["INBOX"].append(30)
