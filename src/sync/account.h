@@ -268,6 +268,10 @@ void action_is_left(struct account *account, const struct action *action);
 /* ---- tell.c ---- */
 void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,
 		 uint32_t uid, const char *file, const struct sync_folder *to);
+/* The folder had another name until now. */
+void tell_rename(struct account *account, enum change_verb verb, const struct sync_folder *folder);
+/* What went with a mailbox that was deleted as a whole. */
+void tell_removed_messages(struct account *account, const struct sync_folder *folder);
 void tell_problem(struct account *account, enum problem_kind kind, const struct sync_folder *folder,
 		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void tell_error(struct account *account, const struct sync_folder *folder, const struct error *err);

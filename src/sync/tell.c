@@ -8,20 +8,11 @@ static const char *name_of(const struct sync_folder *folder)
 	return folder != NULL ? folder->plan.name : NULL;
 }
 
-void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,
-		 uint32_t uid, const char *file, const struct sync_folder *to)
+static void tell(struct account *account, const struct sync_change *change)
 {
-	struct sync_change change = {
-		.verb = verb,
-		.folder = name_of(folder),
-		.uid = uid,
-		.file = file,
-		.to = name_of(to),
-	};
-
 	pthread_mutex_lock(&account->mutex);
-	account->summary->changes[verb]++;
-	switch (verb) {
+	account->summary->changes[change->verb]++;
+	switch (change->verb) {
 	case CHANGE_DOWNLOAD:
 	case CHANGE_MOVE_LOCAL:
 	case CHANGE_FLAGS_LOCAL:
@@ -42,8 +33,30 @@ void tell_change(struct account *account, enum change_verb verb, const struct sy
 	case CHANGE_COUNT: break;
 	}
 	if (account->report->change != NULL)
-		account->report->change(account->report->ctx, &change);
+		account->report->change(account->report->ctx, change);
 	pthread_mutex_unlock(&account->mutex);
+}
+
+void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,
+		 uint32_t uid, const char *file, const struct sync_folder *to)
+{
+	struct sync_change change = {
+		.verb = verb,
+		.folder = name_of(folder),
+		.uid = uid,
+		.file = file,
+		.to = name_of(to),
+	};
+
+	tell(account, &change);
+}
+
+void tell_rename(struct account *account, enum change_verb verb, const struct sync_folder *folder)
+{
+	struct sync_change change = {
+		.verb = verb, .folder = folder->base->name, .to = folder->plan.name};
+
+	tell(account, &change);
 }
 
 void tell_problem(struct account *account, enum problem_kind kind, const struct sync_folder *folder,
@@ -123,8 +136,16 @@ static void tell_flags(struct account *account, struct sync_folder *folder,
 		tell_change(account, CHANGE_FLAGS_REMOTE, folder, action->uid, action->base, NULL);
 }
 
-static void tell_action(struct account *account, struct sync_folder *folder, const struct action *a)
+/* The message that a replacement takes the place of; 0: none. */
+static uint32_t replaced_uid(const struct account *account, const struct action *a)
 {
+	return a->lost != NO_LOST ? account->world.lost[a->lost].record.uid : a->uid;
+}
+
+/* In the words that the executors use when they have done it. */
+static void tell_action(struct account *account, const struct action *a)
+{
+	struct sync_folder *folder = folder_at(account, a->folder);
 	struct sync_folder *other =
 		a->file_folder != NO_FOLDER ? folder_at(account, a->file_folder) : NULL;
 
@@ -135,7 +156,8 @@ static void tell_action(struct account *account, struct sync_folder *folder, con
 	case VERB_UPLOAD: tell_change(account, CHANGE_UPLOAD, folder, 0, a->base, NULL); break;
 	case VERB_REPLACE:
 		tell_change(account, CHANGE_UPLOAD, folder, 0, a->base, NULL);
-		tell_change(account, CHANGE_DELETE_REMOTE, folder, a->uid, NULL, NULL);
+		tell_change(account, CHANGE_DELETE_REMOTE, folder, replaced_uid(account, a),
+			    a->base, NULL);
 		break;
 	case VERB_MOVE_LOCAL:
 	case VERB_MOVE_BACK:
@@ -184,22 +206,89 @@ static void tell_folder(struct account *account, struct sync_folder *folder)
 	};
 	int change = changes[folder->plan.verb];
 
-	if (change >= 0 && folder->named && !folder->failed)
+	if (change < 0 || !folder->named || folder->failed)
+		return;
+	if (change == CHANGE_FOLDER_RENAME_LOCAL || change == CHANGE_FOLDER_RENAME_REMOTE)
+		tell_rename(account, (enum change_verb)change, folder);
+	else
 		tell_change(account, (enum change_verb)change, folder, 0, NULL, NULL);
+}
+
+/* By how many the account's messages become more. */
+static int growth(struct sync_folder *folder, const struct action *a)
+{
+	const struct message *message;
+
+	switch (a->verb) {
+	case VERB_DOWNLOAD:
+	case VERB_UPLOAD:
+	case VERB_PAIR: return 1;
+	case VERB_MOVE_REMOTE: return a->copy;
+	case VERB_DELETE_LOCAL:
+	case VERB_DELETE_REMOTE:
+	case VERB_EXPUNGE: return -1;
+	case VERB_FORGET:
+		message = snapshot_find(&folder->snapshot, a->uid);
+		return message != NULL && message->state == RECORD_PAIRED ? -1 : 0;
+	case VERB_REPLACE:
+	case VERB_MOVE_LOCAL:
+	case VERB_MOVE_BACK:
+	case VERB_FLAGS:
+	case VERB_NOTHING:
+	case VERB_SPLIT:
+	case VERB_KEEP:
+	case VERB_REPORT: break;
+	}
+	return 0;
+}
+
+/* Whether the folder would count in the summary of a run. */
+static bool would_stay(const struct sync_folder *folder)
+{
+	switch (folder->plan.verb) {
+	case FOLDER_SYNC:
+	case FOLDER_CREATE_LOCAL:
+	case FOLDER_CREATE_REMOTE:
+	case FOLDER_RENAME_LOCAL:
+	case FOLDER_RENAME_REMOTE: return folder->named;
+	case FOLDER_BAD: return folder->named && folder->record.id != 0;
+	case FOLDER_DELETE_LOCAL:
+	case FOLDER_DELETE_REMOTE:
+	case FOLDER_FORGET:
+	case FOLDER_IGNORE: break;
+	}
+	return false;
 }
 
 void tell_plan(struct account *account)
 {
+	int64_t messages = 0;
+
 	for (size_t i = 0; i < account->n_folders; i++) {
 		struct sync_folder *folder = &account->folders[i];
 
 		tell_folder(account, folder);
+		if (folder->named && !folder->void_uids)
+			messages += folder->record.messages;
 		for (size_t j = 0; j < folder->n_actions; j++) {
-			if (!folder->actions[j].held)
-				tell_action(account, folder, &folder->actions[j]);
+			const struct action *action = &folder->actions[j];
+
+			if (action->held)
+				continue;
+			tell_action(account, action);
+			messages += growth(folder, action);
 		}
-		account->summary->folders +=
-			folder->plan.verb != FOLDER_IGNORE && folder->plan.verb != FOLDER_BAD;
-		account->summary->messages += folder->record.messages;
+		account->summary->folders += would_stay(folder);
+	}
+	account->summary->messages = messages > 0 ? (uint64_t)messages : 0;
+}
+
+void tell_removed_messages(struct account *account, const struct sync_folder *folder)
+{
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		const struct action *a = &folder->actions[i];
+
+		if (a->verb == VERB_DELETE_REMOTE && !a->held)
+			tell_change(account, CHANGE_DELETE_REMOTE, folder, a->uid, a->base, NULL);
 	}
 }

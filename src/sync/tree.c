@@ -126,24 +126,45 @@ static void find_trash(struct account *account)
 	}
 }
 
+/* A word of the command line that means no folder, or NULL. One word too many is a mistake too: what it
+ * was meant for would go unsynced without a word. */
+static const char *find_idle_pattern(const struct account *account)
+{
+	const struct sync_options *options = account->options;
+	bool named = false;
+
+	for (size_t p = 0; p < options->n_patterns; p++) {
+		bool matches = options->patterns[p][0] == '!';
+
+		for (size_t i = 0; i < account->n_folders; i++) {
+			const struct folder_plan *plan = &account->folders[i].plan;
+
+			named |= plan->chosen && account->folders[i].named;
+			matches |= plan->chosen && pattern_match(options->patterns[p], plan->name);
+		}
+		if (!matches)
+			return options->patterns[p];
+	}
+	return named || options->n_patterns == 0 ? NULL : options->patterns[0];
+}
+
 static int check_choice(struct account *account, struct error *err)
 {
-	bool chosen = false, named = false;
+	const char *idle = find_idle_pattern(account);
+	bool chosen = false;
 
-	for (size_t i = 0; i < account->n_folders; i++) {
+	for (size_t i = 0; i < account->n_folders; i++)
 		chosen |= account->folders[i].plan.chosen;
-		named |= account->folders[i].plan.chosen && account->folders[i].named;
-	}
 	if (!chosen)
 		return error_set(err, ERROR_CONFIG,
 				 "the option folders chooses none of the %zu folders; "
 				 "see: mailtwin folders %s",
 				 account->n_folders, account->config->name);
-	if (!named)
+	if (idle != NULL)
 		return error_set(
 			err, ERROR_USAGE,
 			"no folder matches %s, or none that is chosen; see: mailtwin folders %s",
-			account->options->patterns[0], account->config->name);
+			idle, account->config->name);
 	find_trash(account);
 	if (account->config->trash != NULL && account->config->trash[0] != '\0' &&
 	    account->trash == NO_FOLDER)
@@ -316,7 +337,7 @@ static int rename_remote(struct account *account, struct sync_folder *folder, st
 	    (!error_is_local_to_folder(err) || imap_exists(conn, folder->plan.wire, &ignored) != 1))
 		return -1;
 	folder->wire_now = folder->plan.wire;
-	tell_change(account, CHANGE_FOLDER_RENAME_REMOTE, folder, 0, NULL, NULL);
+	tell_rename(account, CHANGE_FOLDER_RENAME_REMOTE, folder);
 	return save_folder(account, folder, err);
 }
 
@@ -330,7 +351,7 @@ static int rename_local(struct account *account, struct sync_folder *folder, str
 	    maildir_stamps(account->maildir, folder->plan.path, stamps, &ignored) != 0)
 		return -1;
 	folder->path_now = folder->plan.path;
-	tell_change(account, CHANGE_FOLDER_RENAME_LOCAL, folder, 0, NULL, NULL);
+	tell_rename(account, CHANGE_FOLDER_RENAME_LOCAL, folder);
 	return save_folder(account, folder, err);
 }
 
@@ -438,6 +459,7 @@ static int remove_remote(struct account *account, struct sync_folder *folder, st
 				 "not removed on the server: there is new mail in it");
 	if (imap_unselect(conn, err) != 0 || imap_delete(conn, folder->plan.wire, err) != 0)
 		return -1;
+	tell_removed_messages(account, folder);
 	tell_change(account, CHANGE_FOLDER_DELETE_REMOTE, folder, 0, NULL, NULL);
 	return forget_folder(account, folder, err);
 }

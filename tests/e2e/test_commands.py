@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -183,6 +184,7 @@ def fill_folders(user):
     (["test:inbox"], {"INBOX"}),
     (["test:INBOX", "test:Oth*"], {"INBOX", "Other"}),
     (["test:A", "test"], {"INBOX", "A", "A/B", "A/B/C", "Other"}),
+    (["test:*", "test:!A*"], {"INBOX", "Other"}),
 ], ids=lambda value: "+".join(value) if isinstance(value, list) else "")
 def test_some_folders_of_an_account(user, twin, operands, folders):
     fill_folders(user)
@@ -209,9 +211,15 @@ def test_a_folder_that_is_not_there_or_not_chosen(user, make_twin):
     twin = make_twin(user, folders=["*", "!Other"])
     fill_folders(user)
     twin.sync()
-    for operand in ("test:NoSuch", "test:Other", "test:"):
-        result = twin.run("sync", operand)
-        assert result.exit == 64 and len(result.error_lines()) == 1, (operand, result)
+    put(user, 60)
+    for operands in (["test:NoSuch"], ["test:Other"], ["test:"], ["test:INBOX", "test:NoSuch"],
+                     ["test:INBOX", "test:No*"]):
+        result = twin.run("sync", *operands)
+        assert result.exit == 64 and len(result.error_lines()) == 1, (operands, result)
+        assert operands[-1].split(":")[1] in result.stderr, (operands, result)
+        assert len(twin.tree.read()) == 1, "nothing is begun"
+    result = twin.run("sync", "--json", "test:NoSuch")
+    assert (result.exit, result.summary["exit"], len(result.problems("folder"))) == (64, 64, 1)
 
 
 # Several accounts
@@ -505,25 +513,54 @@ def test_the_summary_counts_what_is_there_in_the_end(user, twin):
     assert (result.summary["messages"], result.summary["folders"]) == (1, 1), result
 
 
+def change_everything(user, twin):
+    """Something for every verb but folder-rename-local, which needs a server with MAILBOXID."""
+    tree = twin.tree
+    put(user, 30)
+    tree.deliver(mail.plain(40), letters="S")
+    with user.client() as client:
+        client.move([1], "To", "From")
+        client.store([1], "+FLAGS", ["\\Flagged"], "INBOX")
+        client.expunge(2, "INBOX")
+        client.create("NewThere")
+        client.delete("GoneThere")
+    tree.move(tree.find(mail.token(12), "From"), "To")
+    copied = tree.find(mail.token(13), "From")
+    os.link(copied.path, os.path.join(tree.path("To"), "cur", "1.copied.test:2,"))
+    tree.add_letters(tree.find(mail.token(3)), "F")
+    tree.delete(tree.find(mail.token(4)))
+    tree.edit(tree.find(mail.token(5)), mail.plain(50))
+    tree.create("NewHere")
+    shutil.rmtree(tree.path("GoneHere"))
+    os.rename(tree.path("Old"), tree.path("New"))
+
+
 def test_a_dry_run_tells_what_the_run_then_does(user, twin):
-    put(user, 1, 2)
-    put(user, 3, folder="Über/mut")
+    put(user, *range(1, 8))
+    put(user, 11, 12, 13, folder="From")
+    for number, folder in enumerate(("To", "GoneThere", "GoneHere", "Old", "Über/mut")):
+        put(user, 20 + number, folder=folder)
     twin.sync()
-    put(user, 4)
-    twin.tree.deliver(mail.plain(20), letters="S")
-    twin.tree.delete(twin.tree.find(mail.token(1)))
-    twin.tree.add_letters(twin.tree.find(mail.token(2)), "F")
+    change_everything(user, twin)
     before = server_view(user, dates=True)
+    here = twin.tree.everything().keys()
     planned = twin.sync("--dry-run")
-    assert server_view(user, dates=True) == before and len(twin.tree.read()) == 2
+    assert server_view(user, dates=True) == before and twin.tree.everything().keys() == here
     done = twin.sync()
 
     def told(result):
-        return sorted((event["folder"], event["verb"]) for event in result.events
-                      if event["event"] == "change")
-    assert told(planned) == told(done) != [], (planned, done)
-    for name in NUMBERS[2:17]:
-        assert planned.summary[name] == done.summary[name], name
+        return sorted((event["folder"], event["verb"], event["to"] or "",
+                       event["verb"] != "upload" and event["uid"] or 0)
+                      for event in result.events if event["event"] == "change")
+    assert told(planned) == told(done), (planned, done)
+    for name in NUMBERS[:17]:
+        assert planned.summary[name] == done.summary[name], (name, planned, done)
+    found = {verb: (folder, to) for folder, verb, to, _ in told(done)}
+    assert len(found) == 14, found
+    assert found["copy-remote"] == found["move-remote"] == found["move-local"] == ("From", "To")
+    assert found["folder-rename-remote"] == ("Old", "New")
+    assert ("GoneHere", "delete-remote") in {item[:2] for item in told(done)}
+    assert_equal(user, twin)
 
 
 def test_names_that_are_not_utf8(user, twin):
