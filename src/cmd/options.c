@@ -1,6 +1,7 @@
 /* The command line. Options may stand before and after COMMAND and between accounts, whatever
  * POSIXLY_CORRECT says: the leading '-' makes getopt hand over the other words in their order. */
 #include <getopt.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,22 @@ static int check_bits(const struct options *options, struct error *err)
 	return 0;
 }
 
+/* As many as the synopsis shows. */
+static int check_operands(const struct options *options, struct error *err)
+{
+	const struct command *command = options->command;
+	size_t most = SIZE_MAX;
+
+	if (options->help || options->version || command == NULL)
+		return 0;
+	if (strstr(command->operands, "...") == NULL)
+		most = *command->operands != '\0';
+	if (options->n_operands > most)
+		return error_set(err, ERROR_USAGE, "unexpected word '%s'; see: mailtwin help %s",
+				 options->operands[most], command->name);
+	return 0;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
 	int letter;
@@ -112,7 +129,7 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 		if (take_word(options, argv[optind], err) != 0)
 			return -1;
 	}
-	return check_bits(options, err);
+	return check_bits(options, err) != 0 ? -1 : check_operands(options, err);
 }
 
 void options_release(struct options *options)

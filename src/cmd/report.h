@@ -39,6 +39,7 @@ char *json_status_account(const char *account, const struct status_counts *count
 			  int status);
 char *json_folder(const char *account, const struct folder_line *line);
 
+/* account NULL: it is named already. */
 char *human_change(const char *account, const struct sync_change *change);
 char *human_problem(const char *account, const char *folder, const char *message);
 char *human_summary(const char *account, const struct sync_summary *summary, double seconds,

@@ -100,7 +100,8 @@ char *human_change(const char *account, const struct sync_change *change)
 {
 	struct text text = {0};
 
-	text_printf(&text, "%s: ", account);
+	if (account != NULL)
+		text_printf(&text, "%s: ", account);
 	if (change->folder != NULL) {
 		text_put_visible(&text, change->folder);
 		text_puts(&text, ": ");

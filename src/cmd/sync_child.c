@@ -103,6 +103,15 @@ static bool is_local(enum change_verb verb)
 	       verb == CHANGE_FOLDER_DELETE_LOCAL || verb == CHANGE_FOLDER_RENAME_LOCAL;
 }
 
+/* The prefix of the log names the account already. */
+static void log_change(const struct sync_change *change)
+{
+	char *line = human_change(NULL, change);
+
+	log_verbose("%s", line);
+	free(line);
+}
+
 static void on_change(void *ctx, const struct sync_change *change)
 {
 	struct child *child = ctx;
@@ -117,6 +126,8 @@ static void on_change(void *ctx, const struct sync_change *change)
 		add_line(child, MESSAGE_OUT, json_change(account, change));
 	else if (child->dry_run && !child->quiet)
 		add_line(child, MESSAGE_OUT, human_change(account, change));
+	else if (log_get_level() >= LOG_VERBOSE)
+		log_change(change);
 }
 
 static void on_problem(void *ctx, enum problem_kind kind, const char *folder, const char *message)

@@ -414,7 +414,8 @@ static void tell_rules(const struct account *account)
 			text_printf(&line, " %d=%u", i, account->rules[i]);
 	}
 	if (line.len != 0)
-		log_verbose("rules:%s", text_get(&line));
+		log_verbose("rules of docs/sync-rules.md, and for how many messages:%s",
+			    text_get(&line));
 	fd = path != NULL && line.len != 0 ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
 	if (fd >= 0) {
 		text_putc(&line, '\n');

@@ -106,6 +106,7 @@ def test_verbose_says_what_and_why_without_the_protocol(user, twin):
         assert result.exit == 0 and "configuration:" in result.stderr, result
         assert "logging in as " + user.name in result.stderr, result
         assert "SELECT" not in result.stderr and "FETCH" not in result.stderr, result
+        assert result.stderr.count("test: INBOX: download uid 1 ") == (arguments[0] == "-v"), result
     result = twin.run("-vv", "sync", "--full")
     assert re.search(r"test: .*(SELECT|EXAMINE)", result.stderr), result
 
@@ -688,7 +689,8 @@ def test_help(twin, command):
 @pytest.mark.parametrize("arguments, words", [
     (["help", "nonsense"], "nonsense"), (["status", "--dry-run"], "--dry-run"),
     (["sync", "--allow-delete", "--undo-delete"], "exclude"), (["sync", "-x"], "-x"),
-    (["sync", "-c"], "-c"), (["sync", "--json=yes"], "--json")], ids=lambda value: "")
+    (["sync", "-c"], "-c"), (["sync", "--json=yes"], "--json"), (["version", "more"], "more"),
+    (["help", "sync", "status"], "status")], ids=lambda value: "")
 def test_usage_errors_name_the_word(twin, arguments, words):
     result = twin.run(*arguments)
     assert result.exit == 64 and len(result.error_lines()) == 1, result
