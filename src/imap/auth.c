@@ -298,16 +298,19 @@ static bool is_temporary(const struct reply *reply)
 	return false;
 }
 
-static enum login_result login_refused(const struct imap_conn *conn, const char *how,
+static enum login_result login_refused(const struct imap_conn *conn,
+				       const struct imap_options *options, const char *how,
 				       struct error *err)
 {
 	const struct reply *reply = &conn->reply;
+	bool temporary = is_temporary(reply);
 
-	error_set(err, is_temporary(reply) ? ERROR_NETWORK : ERROR_LOGIN,
-		  "the server refused the login (%s): %s%s%s%s", how,
+	error_set(err, temporary ? ERROR_NETWORK : ERROR_LOGIN,
+		  "the server refused the login of %s by %s%s: %s%s%s%s", options->user, how,
+		  temporary ? "" : " (are user and password right?)",
 		  reply->code[0] != '\0' ? "[" : "", reply->code,
 		  reply->code[0] != '\0' ? "] " : "", reply->text);
-	return is_temporary(reply) ? LOGIN_BROKEN : LOGIN_NOT_TAKEN;
+	return temporary ? LOGIN_BROKEN : LOGIN_NOT_TAKEN;
 }
 
 static enum login_result sasl(struct imap_conn *conn, const struct imap_options *options,
@@ -324,7 +327,7 @@ static enum login_result sasl(struct imap_conn *conn, const struct imap_options 
 		return LOGIN_BROKEN;
 	}
 	if (conn->reply.condition != CONDITION_OK)
-		return login_refused(conn, mechanism_names[mechanism], err);
+		return login_refused(conn, options, mechanism_names[mechanism], err);
 	return scram_checked(&exchange, err) < 0 ? LOGIN_BROKEN : LOGIN_DONE;
 }
 
@@ -352,7 +355,7 @@ static enum login_result login(struct imap_conn *conn, const struct imap_options
 	if (send_login(conn, options, err) < 0)
 		return LOGIN_BROKEN;
 	if (conn->reply.condition != CONDITION_OK)
-		return login_refused(conn, "LOGIN", err);
+		return login_refused(conn, options, "LOGIN", err);
 	return LOGIN_DONE;
 }
 

@@ -44,7 +44,26 @@ static void greeting_code(void *ctx, const struct status_text *status)
 	greeting->condition = status->condition;
 }
 
-static int read_greeting(struct imap_conn *conn, bool *preauth, struct error *err)
+/* A server that wants TLS first waits for us, as we wait for it. */
+static int no_greeting(const struct imap_conn *conn, const struct imap_options *options,
+		       struct error *err)
+{
+	bool plain = !stream_is_encrypted(conn->stream) && options->stream.tunnel == NULL;
+	struct stream_traffic traffic;
+	struct error why;
+
+	if (err == NULL)
+		return -1;
+	why = *err;
+	stream_get_traffic(conn->stream, &traffic);
+	if (plain && traffic.bytes_in == 0 && why.kind == ERROR_NETWORK)
+		error_set(err, why.kind, "%s (is port %u one for tls = 'implicit'?)", why.text,
+			  (unsigned)options->stream.port);
+	return error_wrap(err, "waiting for the server's greeting");
+}
+
+static int read_greeting(struct imap_conn *conn, const struct imap_options *options, bool *preauth,
+			 struct error *err)
 {
 	struct greeting greeting = {false, CONDITION_OK};
 	struct operation operation = {.ctx = &greeting, .code = greeting_code};
@@ -53,7 +72,7 @@ static int read_greeting(struct imap_conn *conn, bool *preauth, struct error *er
 	while (!greeting.seen) {
 		if (conn_read(conn, err) < 0) {
 			conn->operation = NULL;
-			return error_wrap(err, "waiting for the server's greeting");
+			return no_greeting(conn, options, err);
 		}
 	}
 	conn->operation = NULL;
@@ -256,7 +275,8 @@ static int establish(struct imap_conn *conn, const struct imap_options *options,
 	if (stream_open(&conn->stream, &options->stream, err) < 0)
 		return -1;
 	reader_init(&conn->reader, conn->stream);
-	if (read_greeting(conn, &preauth, err) < 0 || secure(conn, options, preauth, err) < 0)
+	if (read_greeting(conn, options, &preauth, err) < 0 ||
+	    secure(conn, options, preauth, err) < 0)
 		return -1;
 	if (!preauth && log_in(conn, options, err) < 0)
 		return -1;

@@ -111,6 +111,20 @@ static int check_fresh(struct account *account, const char *identity, struct err
 	}
 }
 
+static int refuse_foreign(const struct account *account, const char *identity,
+			  const struct sentinel *sentinel, struct error *err)
+{
+	if (strcmp(sentinel->account, identity) != 0)
+		return error_set(err, ERROR_LOCAL,
+				 "%s is the Maildir root of another account (%s, this is %s): is "
+				 "the right disk mounted? Each account needs a root of its own",
+				 account->config->maildir, sentinel->account, identity);
+	return error_set(err, ERROR_LOCAL,
+			 "%s is a Maildir root of this account, but not the one that was synced: "
+			 "if that is right, remove %s: both sides are then paired again",
+			 account->config->maildir, account->config->state);
+}
+
 static int check_known(struct account *account, const char *identity, struct error *err)
 {
 	struct sentinel sentinel;
@@ -126,12 +140,7 @@ static int check_known(struct account *account, const char *identity, struct err
 			account->config->maildir, account->config->state);
 	}
 	if (strcmp(sentinel.uuid, account->meta.uuid) != 0)
-		return error_set(
-			err, ERROR_LOCAL,
-			"%s is the Maildir root of another account or state (%s, this is %s): "
-			"if that is right, remove %s: both sides are then paired again",
-			account->config->maildir, sentinel.account, identity,
-			account->config->state);
+		return refuse_foreign(account, identity, &sentinel, err);
 	if (sentinel.epoch != account->meta.epoch && sentinel.epoch + 1 != account->meta.epoch) {
 		log_verbose("%s came back from a backup: both sides are paired again",
 			    sentinel.epoch > account->meta.epoch ? "the state" : "the Maildir");

@@ -22,7 +22,12 @@ def one_line(result, exit, *words):
 
 def test_wrong_password(user, twin):
     twin.set(password="wrong")
-    one_line(twin.run("sync"), 77, "refused the login")
+    one_line(twin.run("sync"), 77, "refused the login", user.name, "password")
+
+
+def test_a_server_that_waits_for_tls_is_asked_in_plain_text(user, twin):
+    twin.set(port=user.server.tls, timeout=1)
+    one_line(twin.run("sync"), 75, "no answer", "implicit")
 
 
 def test_password_is_never_shown(user, twin):
