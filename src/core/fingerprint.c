@@ -4,7 +4,7 @@
  *
  * Nothing is collected. Line ends at the end of the message do not count, but which those are
  * is known only at the end: so line ends are counted, and hashed when something follows. Of a
- * header line only as much is held back as is needed to tell whether its field is left out. */
+ * header line only as much is held back as is needed to tell what field it is. */
 #include "core/fingerprint.h"
 
 #include <stdlib.h>
@@ -17,8 +17,11 @@
 #define PIECE (16 * 1024)
 #define COUNT_BLOCK 128
 
-static const char *const left_out[] = {"X-TUID:", "X-OfflineIMAP:"};
-#define LONGEST_LEFT_OUT 14
+static const struct field { /* one that is not just hashed */
+	const char *name;
+	bool left_out; /* else it is the Message-ID */
+} fields[] = {{"X-TUID:", true}, {"X-OfflineIMAP:", true}, {"Message-ID:", false}};
+#define LONGEST_FIELD 14
 
 struct sink { /* a hash without line ends at its end */
 	struct digest *digest;
@@ -34,8 +37,10 @@ struct fingerprinter {
 	bool in_header;
 	bool in_line;   /* it is known what to do with this header line */
 	bool leave_out; /* this field */
-	size_t held;    /* octets at the start of the line, like those of a field left out */
-	char start[LONGEST_LEFT_OUT];
+	bool in_id;     /* this field is the Message-ID */
+	uint64_t message_id;
+	size_t held; /* octets at the start of the line, like those of a field of the table */
+	char start[LONGEST_FIELD];
 	char piece[PIECE];
 };
 
@@ -107,27 +112,62 @@ static struct hash sink_finish(struct sink *sink)
 	return cut(digest);
 }
 
+/* FNV-1a; folding and what servers make of it do not count. */
+static void id_add(struct fingerprinter *printer, const char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (data[i] == ' ' || data[i] == '\t' || data[i] == '\n')
+			continue;
+		if (printer->message_id == 0)
+			printer->message_id = UINT64_C(0xcbf29ce484222325);
+		printer->message_id =
+			(printer->message_id ^ (unsigned char)data[i]) * UINT64_C(0x100000001b3);
+	}
+}
+
 static void header_release(struct fingerprinter *printer)
 {
 	sink_add(&printer->header, printer->start, printer->held);
 	printer->held = 0;
 }
 
-/* Whether the line so far could be (exactly: is) the beginning of a field left out. */
-static bool like_left_out(const struct fingerprinter *printer, bool *exactly)
+/* A header line is hashed, as far as it is known, unless its field is left out. */
+static void header_take(struct fingerprinter *printer, const char *data, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(left_out); i++) {
-		if (ascii_ncasecmp(left_out[i], printer->start, printer->held) == 0) {
-			*exactly = left_out[i][printer->held] == '\0';
-			return true;
+	if (printer->leave_out)
+		return;
+	sink_add(&printer->header, data, len);
+	if (printer->in_id)
+		id_add(printer, data, len);
+}
+
+/* The field whose beginning (exactly: whose name) the line so far could be; NULL if it is another. */
+static const struct field *like_field(const struct fingerprinter *printer, bool *exactly)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (ascii_ncasecmp(fields[i].name, printer->start, printer->held) == 0) {
+			*exactly = fields[i].name[printer->held] == '\0';
+			return &fields[i];
 		}
 	}
-	return false;
+	return NULL;
+}
+
+static void field_begin(struct fingerprinter *printer, const struct field *field)
+{
+	printer->in_line = true;
+	printer->leave_out = field->left_out;
+	if (field->left_out)
+		printer->held = 0;
+	else
+		header_release(printer);
+	printer->in_id = !field->left_out && printer->message_id == 0;
 }
 
 /* The next octet of a line of which it is not yet known what it is. */
 static void header_judge(struct fingerprinter *printer, char c)
 {
+	const struct field *field;
 	bool exactly = false;
 
 	if (printer->held == 0 && c == '\n') {
@@ -136,19 +176,17 @@ static void header_judge(struct fingerprinter *printer, char c)
 	}
 	if (printer->held == 0 && (c == ' ' || c == '\t')) { /* folded: as the line before it */
 		printer->in_line = true;
-		if (!printer->leave_out)
-			sink_add(&printer->header, &c, 1);
+		header_take(printer, &c, 1);
 		return;
 	}
 	printer->start[printer->held++] = c;
-	if (!like_left_out(printer, &exactly)) {
-		printer->leave_out = false;
+	field = like_field(printer, &exactly);
+	if (field == NULL) {
+		printer->leave_out = printer->in_id = false;
 		printer->in_line = c != '\n';
 		header_release(printer);
 	} else if (exactly) {
-		printer->leave_out = true;
-		printer->in_line = true;
-		printer->held = 0;
+		field_begin(printer, field);
 	}
 }
 
@@ -163,8 +201,7 @@ static void header_add(struct fingerprinter *printer, const char *data, size_t l
 		}
 		line_end = memchr(data, '\n', (size_t)(end - data));
 		next = line_end != NULL ? line_end + 1 : end;
-		if (!printer->leave_out)
-			sink_add(&printer->header, data, (size_t)(next - data));
+		header_take(printer, data, (size_t)(next - data));
 		printer->in_line = line_end == NULL;
 		data = next;
 	}
@@ -291,6 +328,8 @@ void fingerprinter_reset(struct fingerprinter *printer)
 	printer->in_header = true;
 	printer->in_line = false;
 	printer->leave_out = false;
+	printer->in_id = false;
+	printer->message_id = 0;
 	printer->held = 0;
 }
 
@@ -299,6 +338,7 @@ void fingerprinter_finish(struct fingerprinter *printer, struct fingerprint *out
 	header_release(printer);
 	out->content = sink_finish(&printer->content);
 	out->header = sink_finish(&printer->header);
+	out->message_id = printer->message_id;
 	out->size = printer->size;
 	out->wire_size = printer->size + printer->bare;
 }

@@ -66,7 +66,8 @@ void world_lose(struct world *world, uint32_t folder, size_t message, const stru
 
 /* Marks the arrivals of which the header or the body must be known before the next step. Facts must be
  * there already. Return whether there are any. */
-bool match_wants_attempts(struct world *world, const struct attempt *attempts, size_t n);
+bool match_wants_attempt_headers(struct world *world, const struct attempt *attempts, size_t n);
+bool match_wants_attempt_bodies(struct world *world, const struct attempt *attempts, size_t n);
 bool match_wants_headers(struct world *world); /* before match_remote */
 bool match_wants_bodies(struct world *world);  /* before match_new */
 
@@ -80,9 +81,8 @@ struct attempt_result {
 void match_attempts(struct world *world, const struct attempt *attempts, size_t n,
 		    struct attempt_result *results);
 
-/* What was sent from this file and moved on by another device pairs with the file, wherever it is. */
-void world_pair_elsewhere(struct world *world, struct place remote, const char *base,
-			  const struct hash *content);
+/* What was sent pairs with its file, wherever the file is: of an attempt that cannot become a record. */
+void world_pair_sent(struct world *world, struct place remote, const struct attempt *attempt);
 
 void match_renamed(struct world *world);
 void match_remote(struct world *world);

@@ -91,6 +91,7 @@ struct folder_record {
 enum attempt_kind { ATTEMPT_APPEND = 1, ATTEMPT_COPY, ATTEMPT_MOVE };
 
 enum attempt_state {
+	ATTEMPT_SETTLED,  /* forgotten in this run; never in the base */
 	ATTEMPT_OPEN = 1, /* about to be sent, or sent with unknown outcome */
 	ATTEMPT_REFUSED,  /* the server said NO: not again until the file changes */
 	ATTEMPT_PARKED,   /* two tries of unknown outcome */
@@ -107,7 +108,8 @@ struct attempt {
 	uint32_t uidnext; /* of the target before it was sent */
 	struct hash content;
 	struct hash header;
-	int64_t date; /* INTERNALDATE sent, seconds since 1970 */
+	uint64_t message_id; /* see struct fingerprint; 0: none */
+	int64_t date;        /* INTERNALDATE sent, seconds since 1970 */
 	struct flags flags;
 	uint64_t inode;
 	uint32_t old_folder; /* of an edit or a move; 0: none */

@@ -41,6 +41,7 @@ struct remote_facts {
 	struct hash id;
 	struct hash header;  /* none until fetched */
 	struct hash content; /* none until fetched */
+	uint64_t message_id; /* with the header */
 };
 
 struct remote_message {             /* on the server, without a record */
@@ -56,6 +57,7 @@ struct remote_message {             /* on the server, without a record */
 struct local_facts {
 	struct hash content;
 	struct hash header;
+	uint64_t message_id;
 	uint64_t size;
 	uint64_t wire_size;
 	int64_t mtime;

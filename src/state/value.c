@@ -12,7 +12,9 @@ enum present { /* what follows in a record or an attempt */
 	       HAS_REASON = 1 << 3,
 	       HAS_REMOTE = 1 << 4, /* the server's flags differ from the local ones */
 	       HAS_TRACE = 1 << 5,
-	       HAS_ALL = (1 << 6) - 1,
+	       HAS_RECORD = (1 << 6) - 1,
+	       HAS_MESSAGE_ID = 1 << 6, /* of an attempt */
+	       HAS_ATTEMPT = HAS_CONTENT | HAS_HEADER | HAS_REASON | HAS_MESSAGE_ID,
 };
 
 static struct bytes begin(const void *data, size_t len)
@@ -178,7 +180,7 @@ bool value_get_record(struct keyword_codec *codec, const void *data, size_t len,
 	unsigned present = bytes_byte(&in);
 	size_t base_len;
 
-	if (state < RECORD_PAIRED || state > RECORD_KEPT || (present & ~(unsigned)HAS_ALL) != 0)
+	if (state < RECORD_PAIRED || state > RECORD_KEPT || (present & ~(unsigned)HAS_RECORD) != 0)
 		in.bad = true;
 	record->state = in.bad ? RECORD_PAIRED : (enum record_state)state;
 	record->base = bytes_string(&in, &base_len);
@@ -203,7 +205,8 @@ void value_put_attempt(struct text *out, struct keyword_codec *codec, const stru
 {
 	unsigned present = reason_present(attempt->reason) |
 			   hash_present(&attempt->content, HAS_CONTENT) |
-			   hash_present(&attempt->header, HAS_HEADER);
+			   hash_present(&attempt->header, HAS_HEADER) |
+			   (attempt->message_id != 0 ? HAS_MESSAGE_ID : 0);
 
 	begin_put(out);
 	bytes_put_byte(out, attempt->kind);
@@ -215,6 +218,8 @@ void value_put_attempt(struct text *out, struct keyword_codec *codec, const stru
 		bytes_put_hash(out, &attempt->content);
 	if (present & HAS_HEADER)
 		bytes_put_hash(out, &attempt->header);
+	if (present & HAS_MESSAGE_ID)
+		bytes_put_number(out, attempt->message_id);
 	bytes_put_signed(out, attempt->date);
 	put_flags(out, codec, attempt->flags);
 	bytes_put_number(out, attempt->inode);
@@ -235,8 +240,7 @@ bool value_get_attempt(struct keyword_codec *codec, const void *data, size_t len
 	unsigned present = bytes_byte(&in);
 
 	if (kind < ATTEMPT_APPEND || kind > ATTEMPT_MOVE || state < ATTEMPT_OPEN ||
-	    state > ATTEMPT_PARKED ||
-	    (present & ~(unsigned)(HAS_CONTENT | HAS_HEADER | HAS_REASON)) != 0)
+	    state > ATTEMPT_PARKED || (present & ~(unsigned)HAS_ATTEMPT) != 0)
 		in.bad = true;
 	attempt->kind = in.bad ? ATTEMPT_APPEND : (enum attempt_kind)kind;
 	attempt->state = in.bad ? ATTEMPT_OPEN : (enum attempt_state)state;
@@ -244,6 +248,9 @@ bool value_get_attempt(struct keyword_codec *codec, const void *data, size_t len
 	attempt->uidnext = (uint32_t)bytes_number(&in, UINT32_MAX);
 	attempt->content = get_hash(&in, present & HAS_CONTENT);
 	attempt->header = get_hash(&in, present & HAS_HEADER);
+	attempt->message_id = present & HAS_MESSAGE_ID ? bytes_number(&in, UINT64_MAX) : 0;
+	if ((present & HAS_MESSAGE_ID) && attempt->message_id == 0)
+		in.bad = true;
 	attempt->date = bytes_signed(&in);
 	attempt->flags = get_flags(&in, codec);
 	attempt->inode = bytes_number(&in, UINT64_MAX);

@@ -122,6 +122,7 @@ struct account {
 	uint32_t trash; /* index of the folder removals go to, or NO_FOLDER */
 	struct attempt *attempts;
 	size_t n_attempts;
+	struct index attempt_names;
 	struct world world;
 	struct worker *workers;
 	unsigned n_workers;
@@ -221,10 +222,31 @@ int letters_reconcile(struct account *account, struct sync_folder *folder, struc
 int letters_save(struct worker *worker, struct sync_folder *folder, struct error *err);
 
 /* ---- facts.c: what the match wants to know ---- */
+struct local_facts *facts_keep(struct snapshot *snapshot, const struct file_facts *facts);
 int facts_of_files(struct account *account, struct error *err);
 int facts_of_arrivals(struct account *account, struct error *err);
 int headers_of_arrivals(struct account *account, struct error *err);
 int bodies_of_arrivals(struct account *account, struct error *err);
+/* Of one folder: of all arrivals without facts, or those that the match marked. */
+int facts_fetch(struct worker *worker, struct sync_folder *folder, struct error *err);
+int headers_fetch(struct worker *worker, struct sync_folder *folder, struct error *err);
+int bodies_fetch(struct worker *worker, struct sync_folder *folder, struct error *err);
+
+/* ---- attempts.c: what earlier runs were about to send ---- */
+int attempts_read(struct account *account, struct error *err);
+/* Of the file with this base name in this folder; NULL if there is none, or none any more. */
+struct attempt *attempt_of(const struct account *account, const struct sync_folder *folder,
+			   const char *base);
+/* The server has made up its mind about it: it was sent long enough ago, as far as the clock can tell. */
+bool attempt_is_old(const struct attempt *attempt);
+void attempt_forget(struct account *account, struct attempt *attempt); /* before any worker */
+
+/* ---- appended.c ---- */
+/* The UIDs of messages that were just appended, as their attempts say; 0 where it is not certain. from: UIDs
+ * below it were there before; moved past all that are there now. */
+int find_appended(struct worker *worker, const struct sync_folder *folder,
+		  const struct attempt *attempts, size_t n, uint32_t *from, uint32_t *uids,
+		  struct error *err);
 
 /* ---- recover.c ---- */
 int recover(struct account *account, struct error *err);

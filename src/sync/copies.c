@@ -61,18 +61,6 @@ static int find_source(void *ctx, uint32_t id, const struct record *record)
 	return 0;
 }
 
-static bool has_attempt(const struct account *account, const struct sync_folder *folder,
-			const char *base)
-{
-	for (size_t i = 0; i < account->n_attempts; i++) {
-		if (account->attempts[i].state != 0 &&
-		    account->attempts[i].folder == folder->record.id &&
-		    strcmp(account->attempts[i].base, base) == 0)
-			return true;
-	}
-	return false;
-}
-
 int find_copies(struct account *account, struct error *err)
 {
 	struct copy_search search = {.account = account};
@@ -85,7 +73,8 @@ int find_copies(struct account *account, struct error *err)
 			struct action *action = &folder->actions[j];
 
 			if (action->verb != VERB_UPLOAD || action->lost != NO_LOST ||
-			    action->file == NULL || has_attempt(account, folder, action->base))
+			    action->file == NULL ||
+			    attempt_of(account, folder, action->base) != NULL)
 				continue;
 			search.uploads = grow(search.uploads, search.n, &search.room,
 					      sizeof(struct action *));

@@ -7,17 +7,20 @@
 
 /* ---- files ---- */
 
-static struct attempt *settled_attempt(struct account *account, const struct sync_folder *folder,
-				       const struct local_message *file)
+struct local_facts *facts_keep(struct snapshot *snapshot, const struct file_facts *facts)
 {
-	for (size_t i = 0; i < account->n_attempts; i++) {
-		struct attempt *attempt = &account->attempts[i];
+	struct local_facts *kept = arena_alloc(snapshot->arena, sizeof(*kept));
 
-		if (attempt->folder == folder->record.id && attempt->state != ATTEMPT_OPEN &&
-		    strcmp(attempt->base, file->base) == 0)
-			return attempt;
-	}
-	return NULL;
+	*kept = (struct local_facts){
+		.content = facts->fingerprint.content,
+		.header = facts->fingerprint.header,
+		.message_id = facts->fingerprint.message_id,
+		.size = facts->fingerprint.size,
+		.wire_size = facts->fingerprint.wire_size,
+		.mtime = facts->mtime,
+		.inode = facts->inode,
+	};
+	return kept;
 }
 
 static void examine(struct account *account, struct sync_folder *folder, struct local_message *file)
@@ -26,15 +29,7 @@ static void examine(struct account *account, struct sync_folder *folder, struct 
 	struct error err;
 
 	if (maildir_examine(folder->dir, file->base, &facts, &err) == 0) {
-		file->facts = arena_alloc(folder->snapshot.arena, sizeof(*file->facts));
-		*file->facts = (struct local_facts){
-			.content = facts.fingerprint.content,
-			.header = facts.fingerprint.header,
-			.size = facts.fingerprint.size,
-			.wire_size = facts.fingerprint.wire_size,
-			.mtime = facts.mtime,
-			.inode = facts.inode,
-		};
+		file->facts = facts_keep(&folder->snapshot, &facts);
 		file->inode = facts.inode;
 		return;
 	}
@@ -48,16 +43,14 @@ static void examine(struct account *account, struct sync_folder *folder, struct 
 static void check_settled(struct account *account, struct sync_folder *folder,
 			  struct local_message *file)
 {
-	struct attempt *attempt = settled_attempt(account, folder, file);
+	struct attempt *attempt = attempt_of(account, folder, file->base);
 
-	if (attempt == NULL || file->facts == NULL || attempt->state == 0)
+	if (attempt == NULL || file->facts == NULL || attempt->state == ATTEMPT_OPEN)
 		return;
-	if (hash_equal(&attempt->content, &file->facts->content)) {
+	if (hash_equal(&attempt->content, &file->facts->content))
 		file->taken = true;
-		return;
-	}
-	attempt->state = 0;
-	state_delete_attempt(account->workers[0].batch, attempt->folder, attempt->base);
+	else
+		attempt_forget(account, attempt);
 }
 
 int facts_of_files(struct account *account, struct error *err)
@@ -175,7 +168,7 @@ static bool folder_wants_facts(const struct account *account, const struct sync_
 	return any(folder, wants_facts);
 }
 
-static int fetch_facts(struct worker *worker, struct sync_folder *folder, struct error *err)
+int facts_fetch(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	size_t n;
 	uint32_t *uids = collect(&folder->snapshot, wants_facts, &n);
@@ -192,7 +185,7 @@ int facts_of_arrivals(struct account *account, struct error *err)
 {
 	if (!anything_to_compare(account))
 		return 0;
-	return workers_each(account, folder_wants_facts, fetch_facts, err);
+	return workers_each(account, folder_wants_facts, facts_fetch, err);
 }
 
 /* ---- headers and bodies ---- */
@@ -231,6 +224,7 @@ static int print_end(void *ctx, const struct imap_facts *facts, bool has_body)
 	if (arrival == NULL || arrival->facts == NULL)
 		return 0;
 	arrival->facts->header = print.header;
+	arrival->facts->message_id = print.message_id;
 	if (fetch->section == SECTION_ALL)
 		arrival->facts->content = print.content;
 	return 0;
@@ -277,22 +271,22 @@ static bool folder_wants_bodies(const struct account *account, const struct sync
 	return any(folder, wants_body);
 }
 
-static int fetch_headers(struct worker *worker, struct sync_folder *folder, struct error *err)
+int headers_fetch(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	return fetch_prints(worker, folder, SECTION_HEADER, wants_header, err);
 }
 
-static int fetch_bodies(struct worker *worker, struct sync_folder *folder, struct error *err)
+int bodies_fetch(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	return fetch_prints(worker, folder, SECTION_ALL, wants_body, err);
 }
 
 int headers_of_arrivals(struct account *account, struct error *err)
 {
-	return workers_each(account, folder_wants_headers, fetch_headers, err);
+	return workers_each(account, folder_wants_headers, headers_fetch, err);
 }
 
 int bodies_of_arrivals(struct account *account, struct error *err)
 {
-	return workers_each(account, folder_wants_bodies, fetch_bodies, err);
+	return workers_each(account, folder_wants_bodies, bodies_fetch, err);
 }

@@ -3,6 +3,8 @@
 noinst_LIBRARIES += src/sync/libsync.a
 src_sync_libsync_a_SOURCES = \
 	src/sync/account.h \
+	src/sync/appended.c \
+	src/sync/attempts.c \
 	src/sync/config.c \
 	src/sync/config.h \
 	src/sync/config_build.c \

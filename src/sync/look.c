@@ -290,8 +290,7 @@ int look_all(struct account *account, struct error *err)
 {
 	static const struct folder_pass pass = {wants_look, look_ahead, look_answer, look};
 
-	if (state_get_attempts(account->state, account->arena, &account->attempts,
-			       &account->n_attempts, err) != 0)
+	if (attempts_read(account, err) != 0)
 		return -1;
 	account->done = 0;
 	account->total = account->n_folders;

@@ -32,17 +32,6 @@ static struct record pair_record(struct account *account, const struct sync_fold
 	};
 }
 
-static bool has_attempt(const struct account *account, const struct sync_folder *folder,
-			const char *base)
-{
-	for (size_t i = 0; i < account->n_attempts; i++) {
-		if (account->attempts[i].folder == folder->record.id &&
-		    strcmp(account->attempts[i].base, base) == 0)
-			return true;
-	}
-	return false;
-}
-
 int pair_all(struct account *account, struct error *err)
 {
 	struct state_batch *batch = account->workers[0].batch;
@@ -58,7 +47,7 @@ int pair_all(struct account *account, struct error *err)
 				continue;
 			record = pair_record(account, folder, action);
 			state_put_record(batch, folder->record.id, &record);
-			if (has_attempt(account, folder, action->base))
+			if (attempt_of(account, folder, action->base) != NULL)
 				state_delete_attempt(batch, folder->record.id, action->base);
 			action->done = true;
 			account->committed = true;
@@ -324,6 +313,7 @@ static struct attempt move_attempt(const struct remote_moves *m, const struct ac
 		.uidnext = m->to->status.uidnext,
 		.content = action->file->content,
 		.header = source->header,
+		.message_id = action->file->message_id,
 		.date = source->date,
 		.flags = source->remote,
 		.inode = action->file->inode,

@@ -208,6 +208,7 @@ void account_close(struct account *account)
 		free(account->folders[i].second_names);
 		free(account->folders[i].actions);
 	}
+	index_release(&account->attempt_names);
 	world_release(&account->world);
 	for (unsigned i = 0; account->workers != NULL && i < account->n_workers; i++)
 		state_batch_free(&account->workers[i].batch);

@@ -6,11 +6,8 @@
 #include "sync/account.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
-
-#define DOUBT_SECONDS 60
 
 /* ---- arriving ---- */
 
@@ -113,14 +110,16 @@ static void lose_old(struct account *account, const struct attempt *attempt)
 		lose_file(folder, message);
 }
 
-static void lose_owner(struct sync_folder *folder, const char *base, uint32_t uid)
+/* The message whose file has this name, as the base knows it. */
+static int owner_of(struct account *account, struct sync_folder *folder, const char *base,
+		    struct message **owner, struct error *err)
 {
-	for (size_t i = 0; i < folder->snapshot.n; i++) {
-		struct message *message = &folder->snapshot.messages[i];
+	uint32_t uid;
 
-		if (message->uid != uid && strcmp(message->base, base) == 0)
-			lose_file(folder, message);
-	}
+	if (state_find_file(account->state, folder->record.id, base, &uid, err) != 0)
+		return -1;
+	*owner = uid != 0 ? snapshot_find(&folder->snapshot, uid) : NULL;
+	return 0;
 }
 
 static void base_flags(struct account *account, const struct attempt *attempt,
@@ -135,12 +134,35 @@ static void base_flags(struct account *account, const struct attempt *attempt,
 	record->remote = old != NULL ? old->base_remote : attempt->flags;
 }
 
+/* What the new record says of the file: it is as it was sent, or it was edited since. */
+static void meet_file(struct snapshot *snapshot, struct message *message, struct record *record)
+{
+	struct local_message *file = find_file(snapshot, record->base);
+
+	message->local_presence = PRESENCE_ABSENT;
+	if (file == NULL)
+		return;
+	message->local_presence = PRESENCE_UNKNOWN;
+	if (file->unreadable || file->facts == NULL)
+		return;
+	message->local = file->flags;
+	if (!hash_equal(&file->facts->content, &record->content)) {
+		message->local_presence = PRESENCE_REPLACED;
+		file->replaces = (size_t)(message - snapshot->messages);
+		return;
+	}
+	message->local_presence = PRESENCE_HERE;
+	message->inode = record->inode = file->facts->inode;
+	message->trace = record->trace = file_trace(file->facts->mtime, file->facts->size);
+	file->taken = true;
+}
+
 /* The arrival is what was sent: it becomes a record with the file's name. */
-static void adopt(struct account *account, struct sync_folder *folder,
-		  const struct attempt *attempt, struct place place)
+static int adopt(struct account *account, struct sync_folder *folder, struct attempt *attempt,
+		 size_t at, struct error *err)
 {
 	struct snapshot *snapshot = &folder->snapshot;
-	struct remote_message arrival = snapshot->arrivals[place.at];
+	struct remote_message arrival = snapshot->arrivals[at];
 	struct record record = {
 		.uid = arrival.uid,
 		.state = RECORD_PAIRED,
@@ -148,77 +170,67 @@ static void adopt(struct account *account, struct sync_folder *folder,
 		.size = arrival.facts->size,
 		.date = arrival.facts->date,
 		.inode = attempt->inode,
-		.content = arrival.facts->content,
+		.content = attempt->content,
 		.header = arrival.facts->header,
 		.id = arrival.facts->id,
 	};
-	struct local_message *file;
 	struct message *message;
-	size_t at;
 
 	log_verbose("%s: UID %u is what an earlier run sent", folder->plan.name, arrival.uid);
 	base_flags(account, attempt, &record);
 	lose_old(account, attempt);
-	lose_owner(folder, attempt->base, arrival.uid);
+	if (owner_of(account, folder, attempt->base, &message, err) != 0)
+		return -1;
+	if (message != NULL)
+		lose_file(folder, message);
 	message = snapshot_insert(snapshot, &record);
-	at = (size_t)(message - snapshot->messages);
 	message->remote = arrival.flags;
 	message->remote_presence = PRESENCE_HERE;
-	message->local_presence = PRESENCE_ABSENT;
-	file = find_file(snapshot, attempt->base);
-	if (file != NULL && !file->unreadable && file->facts != NULL) {
-		bool same = hash_equal(&file->facts->content, &record.content);
-
-		message->local = file->flags;
-		if (same) {
-			message->inode = record.inode = file->facts->inode;
-			message->trace = record.trace =
-				file_trace(file->facts->mtime, file->facts->size);
-		}
-		message->local_presence = same ? PRESENCE_HERE : PRESENCE_REPLACED;
-		if (same)
-			file->taken = true;
-		else
-			file->replaces = at;
-	} else if (file != NULL) {
-		message->local_presence = PRESENCE_UNKNOWN;
-	}
+	meet_file(snapshot, message, &record);
 	state_put_record(account->workers[0].batch, folder->record.id, &record);
-	state_delete_attempt(account->workers[0].batch, attempt->folder, attempt->base);
+	attempt_forget(account, attempt);
+	return 0;
 }
 
-static void settle_attempt(struct account *account, struct attempt *attempt,
-			   const struct attempt_result *result)
+/* Moved on by another device, or in a mailbox whose records are void: it pairs as any new message does. */
+static void pair(struct account *account, struct attempt *attempt, struct place place)
+{
+	account->folders[place.folder].snapshot.arrivals[place.at].taken = false;
+	world_pair_sent(&account->world, place, attempt);
+	attempt_forget(account, attempt);
+}
+
+/* A server that is slow may still store it, for as long as a later try would wait. */
+static int not_found(struct account *account, struct sync_folder *home, struct attempt *attempt,
+		     bool did_not_happen, struct error *err)
+{
+	struct message *owner;
+
+	if (attempt->state == ATTEMPT_OPEN && !attempt_is_old(attempt))
+		return 0;
+	if (did_not_happen)
+		attempt->tries = 0;
+	if (owner_of(account, home, attempt->base, &owner, err) != 0)
+		return -1;
+	if (owner == NULL && find_file(&home->snapshot, attempt->base) == NULL)
+		attempt_forget(account, attempt);
+	return 0;
+}
+
+static int settle_attempt(struct account *account, struct attempt *attempt,
+			  const struct attempt_result *result, struct error *err)
 {
 	struct sync_folder *home = folder_by_id(account, attempt->folder);
-	const struct message *owner = NULL;
 
-	if (home == NULL || !home->loaded || !home->local_looked)
-		return;
-	if (result->remote.folder != NOWHERE && !result->elsewhere) {
-		adopt(account, home, attempt, result->remote);
-		attempt->state = 0;
-		return;
-	}
-	if (result->remote.folder != NOWHERE) { /* moved on by another device: rule 3 pairs it */
-		account->folders[result->remote.folder].snapshot.arrivals[result->remote.at].taken =
-			false;
-		world_pair_elsewhere(&account->world, result->remote, attempt->base,
-				     &attempt->content);
-		state_delete_attempt(account->workers[0].batch, attempt->folder, attempt->base);
-		attempt->state = 0;
-		return;
-	}
-	if (result->did_not_happen && time(NULL) >= attempt->time + DOUBT_SECONDS)
-		attempt->tries = 0;
-	for (size_t i = 0; i < home->snapshot.n && owner == NULL; i++) {
-		if (strcmp(home->snapshot.messages[i].base, attempt->base) == 0)
-			owner = &home->snapshot.messages[i];
-	}
-	if (find_file(&home->snapshot, attempt->base) == NULL && owner == NULL) {
-		state_delete_attempt(account->workers[0].batch, attempt->folder, attempt->base);
-		attempt->state = 0;
-	}
+	if (home == NULL || !home->loaded || !home->local_looked ||
+	    attempt->state == ATTEMPT_SETTLED)
+		return 0;
+	if (result->remote.folder == NOWHERE)
+		return not_found(account, home, attempt, result->did_not_happen, err);
+	if (!result->elsewhere && !home->void_uids)
+		return adopt(account, home, attempt, result->remote.at, err);
+	pair(account, attempt, result->remote);
+	return 0;
 }
 
 static void tell_settled(struct account *account)
@@ -244,13 +256,21 @@ static int settle_attempts(struct account *account, struct error *err)
 {
 	struct attempt_result *results;
 
-	if (match_wants_attempts(&account->world, account->attempts, account->n_attempts) &&
-	    bodies_of_arrivals(account, err) != 0)
+	struct world *world = &account->world;
+	struct attempt *attempts = account->attempts;
+	size_t n = account->n_attempts;
+
+	if (match_wants_attempt_headers(world, attempts, n) &&
+	    headers_of_arrivals(account, err) != 0)
 		return -1;
-	results = arena_alloc(account->arena, account->n_attempts * sizeof(*results));
-	match_attempts(&account->world, account->attempts, account->n_attempts, results);
-	for (size_t i = 0; i < account->n_attempts; i++)
-		settle_attempt(account, &account->attempts[i], &results[i]);
+	if (match_wants_attempt_bodies(world, attempts, n) && bodies_of_arrivals(account, err) != 0)
+		return -1;
+	results = arena_alloc(account->arena, n * sizeof(*results));
+	match_attempts(world, attempts, n, results);
+	for (size_t i = 0; i < n; i++) {
+		if (settle_attempt(account, &attempts[i], &results[i], err) != 0)
+			return -1;
+	}
 	tell_settled(account);
 	return facts_of_files(account, err); /* of those that lost their records */
 }

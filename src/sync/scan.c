@@ -116,21 +116,6 @@ static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
 	}
 }
 
-static struct local_facts *keep_facts(struct snapshot *snapshot, const struct file_facts *facts)
-{
-	struct local_facts *kept = arena_alloc(snapshot->arena, sizeof(*kept));
-
-	*kept = (struct local_facts){
-		.content = facts->fingerprint.content,
-		.header = facts->fingerprint.header,
-		.size = facts->fingerprint.size,
-		.wire_size = facts->fingerprint.wire_size,
-		.mtime = facts->mtime,
-		.inode = facts->inode,
-	};
-	return kept;
-}
-
 /* A known name with another inode: restored from a backup if the contents are equal, edited if not. */
 static int check_suspect(struct account *account, struct sync_folder *folder,
 			 const struct suspect *suspect, struct error *err)
@@ -167,7 +152,7 @@ static int check_suspect(struct account *account, struct sync_folder *folder,
 		.base = message->base,
 		.inode = facts.inode,
 		.flags = message->local,
-		.facts = keep_facts(snapshot, &facts),
+		.facts = facts_keep(snapshot, &facts),
 		.replaces = suspect->message,
 	};
 	return 0;

@@ -14,8 +14,8 @@
 
 #define BATCH 1024
 #define MOST_TRIES 2
-#define DOUBT_SECONDS 60
 #define CUT "the connection broke while it was sent"
+#define NOT_SHOWN "the server took it and does not show it"
 
 struct sending {
 	struct action *action;
@@ -32,21 +32,11 @@ struct upload {
 	struct sending *list;
 	struct imap_append *appends;
 	size_t n;
+	uint32_t from; /* UIDs below were there before the batch */
 	struct error *err;
 };
 
 /* ---- before ---- */
-
-static struct attempt *known_attempt(struct account *account, const struct sync_folder *folder,
-				     const char *base)
-{
-	for (size_t i = 0; i < account->n_attempts; i++) {
-		if (account->attempts[i].folder == folder->record.id &&
-		    account->attempts[i].state != 0 && strcmp(account->attempts[i].base, base) == 0)
-			return &account->attempts[i];
-	}
-	return NULL;
-}
 
 /* The contents of a file that has a record but is sent as a new message. */
 static int ensure_facts(struct upload *u, struct action *action)
@@ -57,15 +47,7 @@ static int ensure_facts(struct upload *u, struct action *action)
 		return 0;
 	if (maildir_examine(u->folder->dir, action->base, &facts, u->err) != 0)
 		return -1;
-	action->file = arena_alloc(u->folder->snapshot.arena, sizeof(*action->file));
-	*action->file = (struct local_facts){
-		.content = facts.fingerprint.content,
-		.header = facts.fingerprint.header,
-		.size = facts.fingerprint.size,
-		.wire_size = facts.fingerprint.wire_size,
-		.mtime = facts.mtime,
-		.inode = facts.inode,
-	};
+	action->file = facts_keep(&u->folder->snapshot, &facts);
 	return 0;
 }
 
@@ -99,6 +81,7 @@ static struct attempt new_attempt(const struct upload *u, const struct action *a
 		.uidnext = u->folder->status.uidnext,
 		.content = action->file->content,
 		.header = action->file->header,
+		.message_id = action->file->message_id,
 		.date = action->file->mtime,
 		.flags = sendable(u->folder, action->local),
 		.inode = action->file->inode,
@@ -115,10 +98,18 @@ static struct attempt new_attempt(const struct upload *u, const struct action *a
 	return attempt;
 }
 
+static void wait_for_it(struct upload *u, const struct attempt *attempt)
+{
+	u->folder->incomplete = true;
+	tell_problem(u->account, PROBLEM_PARKED, u->folder,
+		     "%s: %s; a run a minute later looks whether it arrived", attempt->base,
+		     attempt->reason);
+}
+
 /* False: it is not sent in this run. */
 static bool may_send(struct upload *u, struct action *action, struct attempt *attempt)
 {
-	struct attempt *known = known_attempt(u->account, u->folder, action->base);
+	struct attempt *known = attempt_of(u->account, u->folder, action->base);
 	uint64_t limit = imap_append_limit(u->worker->conn);
 
 	*attempt = new_attempt(u, action);
@@ -134,11 +125,8 @@ static bool may_send(struct upload *u, struct action *action, struct attempt *at
 		action->done = true;
 		return false;
 	}
-	if (known->reason[0] != '\0' && time(NULL) < known->time + DOUBT_SECONDS) {
-		u->folder->incomplete = true;
-		tell_problem(u->account, PROBLEM_PARKED, u->folder,
-			     "%s: %s; a run a minute later looks whether it arrived", action->base,
-			     known->reason);
+	if (known->reason[0] != '\0' && !attempt_is_old(known)) {
+		wait_for_it(u, known);
 		return false;
 	}
 	if (known->tries >= MOST_TRIES) {
@@ -152,7 +140,9 @@ static bool may_send(struct upload *u, struct action *action, struct attempt *at
 		return false;
 	}
 	attempt->tries = known->tries + 1;
-	attempt->uidnext = known->uidnext;
+	if (known->uidvalidity ==
+	    attempt->uidvalidity) /* what came late came after the first try */
+		attempt->uidnext = known->uidnext;
 	return true;
 }
 
@@ -320,102 +310,37 @@ static bool is_believable(const struct upload *u, const struct imap_append *appe
 }
 
 /* Marks what the answer leaves open; it waits until the server can have made up its mind. */
-static void in_doubt(struct upload *u, struct sending *sending, bool cut)
+static void in_doubt(struct upload *u, struct sending *sending, const char *reason)
 {
-	if (cut) {
-		copy_text(sending->attempt.reason, sizeof(sending->attempt.reason), CUT);
-		sending->attempt.time = (int64_t)time(NULL);
-		state_put_attempt(u->worker->batch, &sending->attempt);
-	}
-	u->folder->incomplete = true;
+	copy_text(sending->attempt.reason, sizeof(sending->attempt.reason), reason);
+	sending->attempt.time = (int64_t)time(NULL);
+	state_put_attempt(u->worker->batch, &sending->attempt);
+	wait_for_it(u, &sending->attempt);
 	sending->action->skipped = true;
 }
 
-/* ---- without APPENDUID: look what is new in the mailbox ---- */
+/* ---- without APPENDUID ---- */
 
-struct search {
-	struct upload *u;
-	uint32_t *uids;
-	size_t n;
-	size_t room;
-	struct fingerprinter *printer;
-};
-
-static void new_uid(void *ctx, uint32_t uid, struct flags flags)
-{
-	struct search *search = ctx;
-
-	(void)flags;
-	if (uid < search->u->folder->status.uidnext)
-		return;
-	search->uids = grow(search->uids, search->n, &search->room, sizeof(*search->uids));
-	search->uids[search->n++] = uid;
-}
-
-static void no_vanished(void *ctx, uint32_t first, uint32_t last)
-{
-	(void)ctx;
-	(void)first;
-	(void)last;
-}
-
-static int search_begin(void *ctx, uint32_t uid, uint64_t size)
-{
-	(void)uid;
-	(void)size;
-	fingerprinter_reset(((struct search *)ctx)->printer);
-	return 0;
-}
-
-static int search_data(void *ctx, const char *data, size_t len)
-{
-	fingerprinter_feed(((struct search *)ctx)->printer, data, len);
-	return 0;
-}
-
-static int search_end(void *ctx, const struct imap_facts *facts, bool has_body)
-{
-	struct search *search = ctx;
-	struct upload *u = search->u;
-	struct fingerprint print;
-
-	if (!has_body)
-		return 0;
-	fingerprinter_finish(search->printer, &print);
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE &&
-		    hash_equal(&print.content, &u->list[i].action->file->content)) {
-			u->list[i].uid = facts->uid;
-			return 0;
-		}
-	}
-	return 0;
-}
-
+/* The mailbox is asked which of its new messages these are. */
 static int find_unnamed(struct upload *u)
 {
-	struct search search = {.u = u};
-	struct imap_view_sink sink = {&search, new_uid, no_vanished};
-	struct imap_body_sink bodies = {&search, search_begin, search_data, search_end};
-	struct imap_view_request request = {.full = true};
-	struct imap_view view;
-	size_t unnamed = 0;
-	int result;
+	struct attempt *attempts = xmalloc(u->n * sizeof(*attempts));
+	uint32_t *uids = xmalloc(u->n * sizeof(*uids));
+	size_t n = 0;
+	int result = 0;
 
-	for (size_t i = 0; i < u->n; i++)
-		unnamed += u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE;
-	if (unnamed == 0)
-		return 0;
-	if (imap_unselect(u->worker->conn, u->err) != 0)
-		return -1;
-	search.printer = fingerprinter_new();
-	result = imap_view(u->worker->conn, u->folder->wire_now, false, &request, &sink, &view,
-			   u->err);
-	if (result == 0 && search.n != 0)
-		result = imap_fetch_bodies(u->worker->conn, search.uids, search.n, SECTION_ALL,
-					   &bodies, u->err);
-	fingerprinter_free(&search.printer);
-	free(search.uids);
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE)
+			attempts[n++] = u->list[i].attempt;
+	}
+	if (n != 0)
+		result = find_appended(u->worker, u->folder, attempts, n, &u->from, uids, u->err);
+	for (size_t i = u->n; i-- > 0 && n > 0 && result == 0;) {
+		if (u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE)
+			u->list[i].uid = uids[--n];
+	}
+	free(attempts);
+	free(uids);
 	return result;
 }
 
@@ -444,11 +369,11 @@ static int settle(struct upload *u, int sent)
 			if (sending->uid != 0)
 				book(u, sending);
 			else
-				in_doubt(u, sending, false);
+				in_doubt(u, sending, NOT_SHOWN);
 			break;
 		case OUTCOME_REFUSED: book_refused(u, sending, &u->appends[i]); break;
 		case OUTCOME_NOT_SENT: not_sent(u, sending); break;
-		case OUTCOME_UNKNOWN: in_doubt(u, sending, true); break;
+		case OUTCOME_UNKNOWN: in_doubt(u, sending, CUT); break;
 		}
 	}
 	if (state_commit(u->worker->batch, u->account->keywords, u->err) != 0)
@@ -510,7 +435,12 @@ static bool is_upload(const struct action *action)
 static int upload(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct upload u = {
-		.worker = worker, .account = worker->account, .folder = folder, .err = err};
+		.worker = worker,
+		.account = worker->account,
+		.folder = folder,
+		.from = folder->status.uidnext,
+		.err = err,
+	};
 	int result = 0;
 
 	if (folder_open_dir(u.account, folder, err) != 0)

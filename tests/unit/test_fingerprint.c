@@ -108,6 +108,43 @@ static void test_forms(void)
 	}
 }
 
+/* The Message-ID is the same however it is written, and whatever stands around it. */
+static void test_message_ids(void)
+{
+	static const struct {
+		const char *message;
+		bool same; /* as <a@b> */
+	} ids[] = {
+		{"Message-ID: <a@b>\n\nx\n", true},
+		{"Subject: x\r\nMESSAGE-ID:<a@b>\r\nTo: y\r\n\r\n", true},
+		{"message-id:\r\n\t<a@b>\r\nTo: y\r\n\r\n", true},
+		{"Message-ID: <a\n @b> \n\n", true},
+		{"Message-ID: <a@b>\nMessage-ID: <c@d>\n\n", true},
+		{"Message-ID: <a@b>", true},
+		{"Message-ID:\nMessage-ID: <a@b>\n\n", true},
+		{"Message-ID: <A@b>\n\n", false},
+		{"Message-ID: <a@b>\n c\n\n", false},
+		{"X-Message-ID: <a@b>\n\n", false},
+		{"Subject: x\n Message-ID: <a@b>\n\n", false},
+		{"Message-I: <a@b>\n\n", false},
+		{"\nMessage-ID: <a@b>\n", false},
+	};
+	struct fingerprint wanted, got;
+
+	print(ids[0].message, strlen(ids[0].message), 100, &wanted);
+	CU_ASSERT_NOT_EQUAL(wanted.message_id, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		for (size_t piece = 1; piece <= strlen(ids[i].message); piece++) {
+			print(ids[i].message, strlen(ids[i].message), piece, &got);
+			CU_ASSERT_EQUAL(got.message_id == wanted.message_id, ids[i].same);
+		}
+	}
+	print(LITERAL("Subject: x\n\n"), 5, &got);
+	CU_ASSERT_EQUAL(got.message_id, 0);
+	print(LITERAL("Message-ID: \n\n"), 5, &got);
+	CU_ASSERT_EQUAL(got.message_id, 0);
+}
+
 /* Two messages that must, or must not, be one. */
 static void test_pairs(void)
 {
@@ -290,6 +327,7 @@ int main(void)
 {
 	static const struct test_case cases[] = {
 		{"canonical forms", test_forms},
+		{"Message-IDs", test_message_ids},
 		{"pairs of messages", test_pairs},
 		{"the header block alone", test_header_alone},
 		{"random messages", test_random},

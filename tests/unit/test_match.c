@@ -20,9 +20,10 @@
  *   A1m-l   ... gone here;  -r gone on the server;  -lr both;  -e its file has other contents
  *   B+f:m   a file in B without a record, named f, with contents m; #101 its inode; -u unreadable
  *   B*5:m   a message on the server in B with UID 5, without a record; /x its id;
- *           -s another size, -d another date, -h header not known, -b body not known
+ *           -s another size, -d another date, -h header not known, -b body not known,
+ *           -w the server wrote it anew: only its Message-ID is left
  *
- * Contents m and M have the same header. What the match found is written likewise:
+ * Contents m and M have the same header and Message-ID. What the match found is written likewise:
  *
  *   A1>B5   the server moved it;  A1@B+f  moved here;  A1'f  renamed in its folder;
  *   B5=B+f  new on both sides, and the same */
@@ -127,6 +128,7 @@ static void add_file(struct fixture *f, unsigned folder, const char *word)
 	*file->facts = (struct local_facts){
 		.content = content_of(colon[1]),
 		.header = header_of(c),
+		.message_id = (uint64_t)c,
 		.size = 90 + (uint64_t)c,
 		.wire_size = option_of(colon, 's') ? 7 : 100 + (uint64_t)c,
 		.mtime = option_of(colon, 'd') ? 7 : 1000 + c,
@@ -146,10 +148,12 @@ static void add_arrival(struct fixture *f, unsigned folder, const char *word)
 		.date = option_of(colon, 'd') ? 1 : like.date,
 		.id = like.id,
 	};
-	if (!option_of(colon, 'h'))
-		facts->header = like.header;
+	if (!option_of(colon, 'h')) {
+		facts->header = option_of(colon, 'w') ? header_of('W') : like.header;
+		facts->message_id = (uint64_t)ascii_lower(colon[1]);
+	}
 	if (!option_of(colon, 'h') && !option_of(colon, 'b'))
-		facts->content = like.content;
+		facts->content = option_of(colon, 'w') ? content_of('W') : like.content;
 	snapshot_remote_arrived(snapshot, (uint32_t)strtoul(word + 2, NULL, 10), (struct flags){0});
 	snapshot->arrivals[snapshot->n_arrivals - 1].facts = facts;
 }
@@ -530,6 +534,7 @@ static struct attempt attempt_of(char kind)
 		.uidnext = 5,
 		.content = content_of('m'),
 		.header = header_of('m'),
+		.message_id = 'm',
 		.date = 1000 + 'm',
 		.time = 5000000,
 	};
@@ -577,6 +582,18 @@ static void test_attempts(void)
 		{"A+f:m A*5:n B*2:m", 6, 'a', "", false, false}, /* nor here */
 		{"A+f:m A*5:n B*2:m", 7, 'a', "B2", true, false},
 		{"A+f:m B*2:m", 6, 'm', "", false, false},
+		/* rewritten by the server: the single one with this Message-ID and date */
+		{"A+f:m A*5:m-w", 6, 'a', "A5", false, false},
+		{"A*5:m-w A*6:n", 7, 'a', "A5", false, false},
+		{"A+f:m A*5:m-wd", 6, 'a', "", false, false},
+		{"A+f:m A*5:n-w", 6, 'a', "", false, false},
+		{"A+f:m A*5:M", 6, 'a', "A5", false, false},
+		{"A+f:m A*4:m-w", 5, 'a', "", false, true},
+		{"A+f:m A*5:m-w A*6:m-w", 7, 'a', "", false, false},
+		{"A+f:m A*5:m-w A*6:m", 7, 'a', "A6", false, false},
+		{"A+f:m B*2:m-w", 6, 'a', "B2", true, false},
+		{"A+f:m B*2:m-w C*2:m-w", 6, 'a', "", false, false},
+		{"A+f:m A*5:m-w", 6, 'm', "A5", false, false},
 		/* settled already */
 		{"A+f:m A*5:m", 6, 'p', "", false, false},
 	};
@@ -601,7 +618,82 @@ static void test_two_attempts_two_arrivals(void)
 	fixture_release(&f);
 }
 
-/* UIDs of another life of the mailbox, and a mailbox nobody looked at, say nothing. */
+/* One Message-ID, two attempts, one arrival: it could be either, unless its contents say so. */
+static void test_two_attempts_one_id(void)
+{
+	static const struct {
+		const char *world;
+		char other; /* what the second attempt sent */
+		bool found[2];
+	} rows[] = {
+		{"A*5:m-w", 'M', {false, false}},
+		{"A*5:m-w A*6:m-w", 'M', {false, false}},
+		{"A*5:m-w A*6:M", 'M', {true, true}},
+		{"A*5:m-w A*6:n-w", 'n', {true, true}},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct attempt attempts[2] = {attempt_of('a'), attempt_of('a')};
+		struct attempt_result results[2];
+		struct fixture f;
+
+		attempts[1].base = "g";
+		attempts[1].content = content_of(rows[i].other);
+		attempts[1].message_id = (uint64_t)ascii_lower(rows[i].other);
+		attempts[1].date = 1000 + ascii_lower(rows[i].other);
+		fixture_init(&f, rows[i].world, "");
+		match_attempts(&f.world, attempts, 2, results);
+		CU_ASSERT_EQUAL(results[0].remote.folder != NOWHERE, rows[i].found[0]);
+		CU_ASSERT_EQUAL(results[1].remote.folder != NOWHERE, rows[i].found[1]);
+		fixture_release(&f);
+	}
+}
+
+static void test_no_id(void)
+{
+	struct attempt attempt = attempt_of('a');
+	struct attempt_result result;
+	struct fixture f;
+
+	attempt.message_id = 0;
+	fixture_init(&f, "A*5:m-w", "");
+	f.snapshots[0].arrivals[0].facts->message_id = 0;
+	match_attempts(&f.world, &attempt, 1, &result);
+	CU_ASSERT_EQUAL(result.remote.folder, NOWHERE);
+	fixture_release(&f);
+}
+
+/* UIDs of another life of the mailbox prove nothing: what was sent may be anywhere in it, and only there. */
+static void test_attempts_of_another_life(void)
+{
+	static const struct {
+		const char *world, *found;
+	} rows[] = {{"A+f:m A*2:m", "A2"},
+		    {"A+f:m A*7:m", "A7"},
+		    {"A+f:m A*2:m-w", "A2"},
+		    {"A+f:m A*2:n", ""},
+		    {"A+f:m B*2:m", ""}};
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		const char *found = rows[i / 2].found;
+		struct attempt attempt = attempt_of('a');
+		struct attempt_result result;
+		struct fixture f;
+
+		fixture_init(&f, rows[i / 2].world, "");
+		f.world.folders[0].uidnext = 5; /* as it was, but that is by chance */
+		if (i % 2 == 0)
+			f.world.folders[0].uidvalidity = 10;
+		else
+			f.snapshots[0].void_uids = true;
+		match_attempts(&f.world, &attempt, 1, &result);
+		CU_ASSERT_EQUAL(result.remote.folder, found[0] == 'A' ? 0 : NOWHERE);
+		CU_ASSERT(!result.elsewhere && !result.did_not_happen);
+		fixture_release(&f);
+	}
+}
+
+/* A mailbox nobody looked at says nothing. */
 static void test_attempts_without_proof(void)
 {
 	struct attempt attempt = attempt_of('a');
@@ -610,10 +702,6 @@ static void test_attempts_without_proof(void)
 
 	fixture_init(&f, "A+f:m A*5:m", "");
 	f.world.folders[0].uidnext = 5;
-	f.world.folders[0].uidvalidity = 10;
-	match_attempts(&f.world, &attempt, 1, &result);
-	CU_ASSERT_EQUAL(result.remote.folder, NOWHERE);
-	CU_ASSERT(!result.did_not_happen);
 	f.world.folders[0].uidvalidity = 0; /* not told: UIDNEXT must do */
 	f.world.folders[0].on_server = false;
 	match_attempts(&f.world, &attempt, 1, &result);
@@ -650,20 +738,33 @@ static void test_attempt_dates(void)
 	}
 }
 
-static void test_pair_elsewhere(void)
+static void test_pair_sent(void)
 {
-	struct hash content = content_of('m');
-	struct place remote = {.folder = 1, .at = 0};
-	struct fixture f;
+	static const struct {
+		const char *world;
+		uint32_t home, file; /* folder of the file */
+	} rows[] = {
+		{"A+g:m A+f:n C+f:m B*2:m", 1, 2}, /* by name and contents, wherever it is */
+		{"A+f:m C+f:m B*2:m", 1, 0},
+		{"A+f:m C+f:m B*2:m", 3, 2}, /* where it was sent from, first */
+		{"A+g:m B*2:m", 1, NOWHERE},
+	};
 
-	fixture_init(&f, "A+g:m A+f:n C+f:m B*2:m", "");
-	world_pair_elsewhere(&f.world, remote, "f", &content);
-	CU_ASSERT_EQUAL_FATAL(f.world.n_pairings, 1);
-	CU_ASSERT_EQUAL(f.world.pairings[0].file.folder, 2);
-	CU_ASSERT_EQUAL(f.world.pairings[0].remote.folder, 1);
-	world_pair_elsewhere(&f.world, remote, "f", &content); /* there is no second one */
-	CU_ASSERT_EQUAL(f.world.n_pairings, 1);
-	fixture_release(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct attempt attempt = attempt_of('a');
+		struct place remote = {.folder = 1, .at = 0};
+		struct fixture f;
+
+		attempt.folder = rows[i].home;
+		fixture_init(&f, rows[i].world, "");
+		world_pair_sent(&f.world, remote, &attempt);
+		CU_ASSERT_EQUAL_FATAL(f.world.n_pairings, rows[i].file != NOWHERE);
+		if (rows[i].file != NOWHERE) {
+			CU_ASSERT_EQUAL(f.world.pairings[0].file.folder, rows[i].file);
+			CU_ASSERT_EQUAL(f.world.pairings[0].remote.folder, 1);
+		}
+		fixture_release(&f);
+	}
 }
 
 /* ---- what is asked for ---- */
@@ -714,16 +815,22 @@ static void test_wants_attempts(void)
 	struct attempt attempt = attempt_of('a');
 	struct fixture f;
 
-	fixture_init(&f, "A*4:m-b A*5:m-b A*6:n-b B*5:m-b", "");
-	f.world.folders[0].uidnext = 7;
-	CU_ASSERT(match_wants_attempts(&f.world, &attempt, 1));
-	CU_ASSERT(!f.snapshots[0].arrivals[0].wants_body);
-	CU_ASSERT(f.snapshots[0].arrivals[1].wants_body);
-	CU_ASSERT(!f.snapshots[1].arrivals[0].wants_body); /* nothing left A */
-	f.world.folders[0].uidnext = 9;
-	CU_ASSERT(match_wants_attempts(&f.world, &attempt, 1));
-	CU_ASSERT(f.snapshots[1].arrivals[0].wants_body);
-	CU_ASSERT(!match_wants_attempts(&f.world, &attempt, 1));
+	fixture_init(&f, "A*4:m-h A*5:m-h A*6:n-h A*7:m-wb A*8:m-b A*9:m-hd B*5:m-h", "");
+	f.world.folders[0].uidnext = 10;
+	CU_ASSERT(match_wants_attempt_headers(&f.world, &attempt, 1));
+	CU_ASSERT(!f.snapshots[0].arrivals[0].wants_header); /* it was there before */
+	CU_ASSERT(f.snapshots[0].arrivals[1].wants_header);
+	CU_ASSERT(!f.snapshots[0].arrivals[3].wants_header); /* known */
+	CU_ASSERT(!f.snapshots[0].arrivals[5].wants_header); /* another date */
+	CU_ASSERT(!f.snapshots[1].arrivals[0].wants_header); /* nothing left A */
+	f.world.folders[0].uidnext = 11;
+	CU_ASSERT(match_wants_attempt_headers(&f.world, &attempt, 1));
+	CU_ASSERT(f.snapshots[1].arrivals[0].wants_header);
+	CU_ASSERT(!match_wants_attempt_headers(&f.world, &attempt, 1));
+	CU_ASSERT(match_wants_attempt_bodies(&f.world, &attempt, 1));
+	CU_ASSERT(!f.snapshots[0].arrivals[3].wants_body); /* the header is another one */
+	CU_ASSERT(f.snapshots[0].arrivals[4].wants_body);
+	CU_ASSERT(!match_wants_attempt_bodies(&f.world, &attempt, 1));
 	fixture_release(&f);
 }
 
@@ -763,9 +870,12 @@ int main(void)
 	static const struct test_case cases[] = {
 		{"M1 attempts", test_attempts},
 		{"M1 two attempts, two arrivals", test_two_attempts_two_arrivals},
+		{"M1 two attempts, one Message-ID", test_two_attempts_one_id},
+		{"M1 no Message-ID", test_no_id},
+		{"M1 another UIDVALIDITY", test_attempts_of_another_life},
 		{"M1 attempts without proof", test_attempts_without_proof},
 		{"M1 dates of attempts", test_attempt_dates},
-		{"M1 an attempt moved on", test_pair_elsewhere},
+		{"M1 an attempt moved on", test_pair_sent},
 		{"M2 renamed in its folder", test_renamed},
 		{"M2 renamed here, expunged there", test_renamed_and_expunged},
 		{"M3 moved on the server", test_moved_there},

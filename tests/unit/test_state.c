@@ -345,6 +345,7 @@ static void test_attempts(void)
 	attempt.uidvalidity = 4294967295U;
 	attempt.uidnext = 5;
 	memset(&attempt.content, 3, sizeof(attempt.content));
+	attempt.message_id = UINT64_MAX;
 	attempt.date = -5;
 	attempt.flags.system = FLAG_SEEN;
 	attempt.flags.keywords = keyword_set(&bed, "one two") & 0xffffff;
@@ -371,6 +372,7 @@ static void test_attempts(void)
 	CU_ASSERT_EQUAL(got->uidvalidity, 4294967295U);
 	CU_ASSERT_EQUAL(got->uidnext, 5);
 	CU_ASSERT(hash_equal(&got->content, &attempt.content));
+	CU_ASSERT_EQUAL(got->message_id, attempt.message_id);
 	CU_ASSERT(hash_is_none(&got->header));
 	CU_ASSERT_EQUAL(got->date, -5);
 	CU_ASSERT_EQUAL(got->flags.system, FLAG_SEEN);
