@@ -29,6 +29,8 @@ src_core_libcore_a_SOURCES = \
 	src/core/record.h \
 	src/core/snapshot.c \
 	src/core/snapshot.h \
+	src/core/tally.c \
+	src/core/tally.h \
 	src/core/utf7.c
 
 if HAVE_CUNIT

@@ -8,14 +8,23 @@
 #include "state/batch.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+
+struct tally_change {
+	uint32_t folder;
+	struct tally by;
+};
 
 struct writer {
 	struct state *state;
 	MDB_txn *txn;
 	struct keyword_codec codec;
 	struct text value;
+	struct tally_change *tallies; /* one for each stretch of changes to a folder */
+	size_t n_tallies;
+	size_t tallies_room;
 };
 
 static int get(struct writer *writer, enum database database, struct key *of, MDB_val *data)
@@ -76,9 +85,44 @@ static int drop_file(struct writer *writer, uint32_t folder, const char *base, u
 	return rc == 0 && owner == uid ? drop(writer, DB_FILES, &file) : rc;
 }
 
-/* The base name of the record that is there now; "" if there is none. */
-static int old_base(struct writer *writer, struct key *message, char *base)
+static struct tally *tally_of(struct writer *writer, uint32_t folder)
 {
+	size_t n = writer->n_tallies;
+
+	if (n == 0 || writer->tallies[n - 1].folder != folder) {
+		writer->tallies =
+			grow(writer->tallies, n, &writer->tallies_room, sizeof(writer->tallies[0]));
+		writer->tallies[writer->n_tallies++] = (struct tally_change){.folder = folder};
+	}
+	return &writer->tallies[writer->n_tallies - 1].by;
+}
+
+/* The changes of a batch that was committed. */
+static void keep_tallies(const struct writer *writer)
+{
+	struct state *state = writer->state;
+
+	for (size_t i = 0; i < writer->n_tallies; i++) {
+		const struct tally_change *change = &writer->tallies[i];
+
+		if (change->folder >= state->n_tallies) {
+			size_t n = change->folder + 1 + change->folder / 2;
+
+			state->tallies =
+				xreallocarray(state->tallies, n, sizeof(state->tallies[0]));
+			memset(state->tallies + state->n_tallies, 0,
+			       (n - state->n_tallies) * sizeof(state->tallies[0]));
+			state->n_tallies = n;
+		}
+		tally_add(&state->tallies[change->folder], &change->by);
+	}
+}
+
+/* The record goes, or another one takes its place: out of the tally with it. Its base name, or "" if there
+ * is none, in base. */
+static int old_record(struct writer *writer, uint32_t folder, struct key *message, char *base)
+{
+	struct tally was = {0};
 	struct record record;
 	MDB_val data;
 	int rc = get(writer, DB_MESSAGES, message, &data);
@@ -90,6 +134,8 @@ static int old_base(struct writer *writer, struct key *message, char *base)
 	    strlen(record.base) > BASE_LONGEST)
 		return MDB_CORRUPTED;
 	memcpy(base, record.base, strlen(record.base) + 1);
+	tally_record(&was, &record);
+	tally_subtract(tally_of(writer, folder), &was);
 	return 0;
 }
 
@@ -136,7 +182,7 @@ static int put_record(struct writer *writer, uint32_t folder, const struct recor
 	int rc;
 
 	key_of_message(&message, folder, record->uid);
-	rc = old_base(writer, &message, before);
+	rc = old_record(writer, folder, &message, before);
 	if (rc == 0 && strcmp(before, record->base) != 0) {
 		if (before[0] != '\0')
 			rc = drop_file(writer, folder, before, record->uid);
@@ -145,6 +191,7 @@ static int put_record(struct writer *writer, uint32_t folder, const struct recor
 	}
 	if (rc != 0)
 		return rc;
+	tally_record(tally_of(writer, folder), record);
 	value_put_record(&writer->value, &writer->codec, record);
 	return put(writer, DB_MESSAGES, &message);
 }
@@ -156,7 +203,7 @@ static int delete_record(struct writer *writer, uint32_t folder, uint32_t uid)
 	int rc;
 
 	key_of_message(&message, folder, uid);
-	rc = old_base(writer, &message, before);
+	rc = old_record(writer, folder, &message, before);
 	if (rc == 0 && before[0] != '\0')
 		rc = drop_file(writer, folder, before, uid);
 	return rc == 0 ? drop(writer, DB_MESSAGES, &message) : rc;
@@ -285,6 +332,9 @@ static int write_batch(struct state_batch *batch, uint32_t keywords)
 		rc = mdb_txn_commit(writer.txn);
 	else
 		mdb_txn_abort(writer.txn);
+	if (rc == 0)
+		keep_tallies(&writer);
+	free(writer.tallies);
 	text_release(&writer.value);
 	return rc;
 }
@@ -341,4 +391,15 @@ int state_commit(struct state_batch *batch, struct keyword_pool *pool, struct er
 	if (rc == 0)
 		batch_clear(batch);
 	return rc;
+}
+
+struct tally state_tally(struct state *state, uint32_t folder)
+{
+	struct tally tally = {0};
+
+	pthread_mutex_lock(&state->mutex);
+	if (folder < state->n_tallies)
+		tally = state->tallies[folder];
+	pthread_mutex_unlock(&state->mutex);
+	return tally;
 }

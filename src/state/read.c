@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* How much of a walk may stay in memory. */
-#define WALK_HOLD ((size_t)64 << 10)
+#define WALK_HOLD ((size_t)256 << 10)
 
 static void lock(struct state *state)
 {

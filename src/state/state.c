@@ -299,6 +299,7 @@ void state_close(struct state **out)
 	if (state->env != NULL)
 		mdb_env_close(state->env);
 	pthread_mutex_destroy(&state->mutex);
+	free(state->tallies);
 	free(state->dir);
 	free(state);
 	*out = NULL;

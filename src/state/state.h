@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "core/record.h"
+#include "core/tally.h"
 
 #define STATE_SCHEMA 1
 
@@ -94,5 +95,7 @@ void state_put_meta(struct state_batch *batch, const struct state_meta *meta);
 /* Keywords of the pool that the base does not know yet are written with every commit.
  * On success the batch is empty and usable again. On error nothing was changed. */
 int state_commit(struct state_batch *batch, struct keyword_pool *pool, struct error *err);
+/* How the commits since state_open changed the tally of a folder's records, to be added to what it was. */
+struct tally state_tally(struct state *state, uint32_t folder);
 
 #endif

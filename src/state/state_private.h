@@ -34,6 +34,8 @@ struct state {
 	uint32_t keywords_stored;
 	uint32_t next_folder;
 	uint32_t next_folder_stored;
+	struct tally *tallies; /* changes since it was opened, by folder id */
+	size_t n_tallies;
 	char *map;              /* where LMDB mapped the file; NULL: not known */
 	size_t page_size;       /* LMDB's */
 	size_t touched;         /* pages looked at since they were given back last */

@@ -60,13 +60,14 @@ struct sync_folder {
 	struct imap_status status; /* of this run's snapshot */
 	struct stamp stamps[STAMP_COUNT];
 	struct snapshot snapshot;
-	bool loaded;      /* the snapshot holds its records and both views */
-	bool named;       /* on the command line, or nothing was */
-	bool adopt;       /* never completed: what is on both sides is paired by header */
-	bool repair;      /* likewise, and nothing is deleted in this run */
-	bool void_uids;   /* the UIDs of its records mean nothing any more */
-	bool plan_told;   /* its creation, rename or removal was carried out */
-	bool remote_same; /* as the base remembers it, as far as LIST and the stamps tell */
+	struct tally tally; /* of its records, as they were loaded */
+	bool loaded;        /* the snapshot holds its records and both views */
+	bool named;         /* on the command line, or nothing was */
+	bool adopt;         /* never completed: what is on both sides is paired by header */
+	bool repair;        /* likewise, and nothing is deleted in this run */
+	bool void_uids;     /* the UIDs of its records mean nothing any more */
+	bool plan_told;     /* its creation, rename or removal was carried out */
+	bool remote_same;   /* as the base remembers it, as far as LIST and the stamps tell */
 	bool local_same;
 	bool viewed;       /* its view was read, and has yet to be checked */
 	bool view_good;    /* its count agreed */

@@ -5,59 +5,23 @@
 #include <string.h>
 #include <time.h>
 
-struct counts {
-	const struct account *account;
-	struct folder_record *record;
-};
-
-static int count(void *ctx, const struct record *record)
+/* What is in the base now: as it was read, and what was committed since. */
+static void recount(struct account *account, struct sync_folder *folder,
+		    const struct attempt *attempts, size_t n)
 {
-	struct counts *counts = ctx;
-	struct folder_record *folder = counts->record;
+	struct tally tally = folder->tally, change = state_tally(account->state, folder->record.id);
 
-	switch (record->state) {
-	case RECORD_PAIRED:
-		folder->messages++;
-		folder->unread += (record->local.system & FLAG_SEEN) == 0;
-		folder->pending += record->inode == 0 && record->base[0] != '\0'; /* doubted */
-		folder->pending +=
-			counts->account->config->expunge &&
-			(record->local.system & record->remote.system & FLAG_DELETED) != 0;
-		break;
-	case RECORD_ARRIVING: folder->pending++; break;
-	case RECORD_SKIPPED: folder->skipped++; break;
-	case RECORD_UNFETCHED:
-		folder->parked++;
-		folder->pending++;
-		break;
-	case RECORD_HELD_LOCAL:
-	case RECORD_HELD_REMOTE:
-		folder->held++;
-		folder->pending++;
-		break;
-	case RECORD_KEPT: folder->messages++; break;
-	}
-	return 0;
-}
-
-static int recount(struct account *account, struct sync_folder *folder, struct error *err)
-{
-	struct counts counts = {.account = account, .record = &folder->record};
-	struct attempt *attempts;
-	struct arena *arena = arena_new();
-	size_t n;
-	int result;
-
-	folder->record.messages = folder->record.unread = folder->record.held = 0;
-	folder->record.parked = folder->record.skipped = folder->record.pending = 0;
-	result = state_each_record(account->state, folder->record.id, count, &counts, err);
-	if (result == 0)
-		result = state_get_attempts(account->state, arena, &attempts, &n, err);
-	for (size_t i = 0; result == 0 && i < n; i++)
+	tally_add(&tally, &change);
+	folder->record.messages = tally.messages;
+	folder->record.unread = tally.unread;
+	folder->record.held = tally.held;
+	folder->record.skipped = tally.skipped;
+	folder->record.parked = tally.unfetched;
+	folder->record.pending = tally.arriving + tally.unfetched + tally.held + tally.doubted +
+				 (account->config->expunge ? tally.marked : 0);
+	for (size_t i = 0; i < n; i++)
 		folder->record.parked += attempts[i].folder == folder->record.id &&
 					 attempts[i].state != ATTEMPT_OPEN;
-	arena_free(&arena);
-	return result;
 }
 
 static void keep_look(struct sync_folder *folder)
@@ -145,13 +109,14 @@ static bool is_of_interest(const struct sync_folder *folder)
 	       folder->plan.verb != FOLDER_FORGET;
 }
 
-static int finish(struct account *account, struct sync_folder *folder, struct error *err)
+static int finish(struct account *account, struct sync_folder *folder,
+		  const struct attempt *attempts, size_t n, struct error *err)
 {
 	struct state_batch *batch = account->workers[0].batch;
 	bool complete = !folder->incomplete && !folder->failed && folder->plan.verb != FOLDER_BAD;
 
-	if (folder->loaded && recount(account, folder, err) != 0)
-		return -1;
+	if (folder->loaded)
+		recount(account, folder, attempts, n);
 	if (!folder->loaded && folder->plan.verb != FOLDER_BAD) {
 		folder->record.last_sync = (int64_t)time(NULL);
 	} else if (complete) {
@@ -165,14 +130,19 @@ static int finish(struct account *account, struct sync_folder *folder, struct er
 
 int finish_all(struct account *account, struct error *err)
 {
+	struct attempt *attempts;
+	size_t n;
+
 	leave_open(account);
+	if (state_get_attempts(account->state, account->arena, &attempts, &n, err) != 0)
+		return -1;
 	for (size_t i = 0; i < account->n_folders; i++) {
 		struct sync_folder *folder = &account->folders[i];
 
 		if (folder->failed && folder->plan.verb != FOLDER_BAD && !folder->loaded)
 			continue;
 		if (is_of_interest(folder) && !(folder->failed && !folder->incomplete) &&
-		    finish(account, folder, err) != 0)
+		    finish(account, folder, attempts, n, err) != 0)
 			return -1;
 		account->summary->folders += is_of_interest(folder);
 		account->summary->messages += is_of_interest(folder) ? folder->record.messages : 0;

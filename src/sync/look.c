@@ -99,19 +99,26 @@ static int local_is_same(struct account *account, struct sync_folder *folder, bo
 
 static int add_record(void *ctx, const struct record *record)
 {
-	snapshot_add_record(ctx, record);
+	struct sync_folder *folder = ctx;
+
+	tally_record(&folder->tally, record);
+	snapshot_add_record(&folder->snapshot, record);
 	return 0;
 }
 
 static int load(struct account *account, struct sync_folder *folder, struct error *err)
 {
+	struct tally changed;
+
 	if (folder->snapshot.arena != NULL)
 		snapshot_release(&folder->snapshot);
 	snapshot_init(&folder->snapshot);
+	folder->tally = (struct tally){0};
 	if (folder->record.id == 0)
 		return 0;
-	return state_each_record(account->state, folder->record.id, add_record, &folder->snapshot,
-				 err);
+	changed = state_tally(account->state, folder->record.id);
+	tally_subtract(&folder->tally, &changed); /* finish adds it again */
+	return state_each_record(account->state, folder->record.id, add_record, folder, err);
 }
 
 static bool is_pending(const struct sync_folder *folder)

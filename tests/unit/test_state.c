@@ -430,6 +430,71 @@ static void test_keywords(void)
 	bed_remove(&bed);
 }
 
+static int count_record(void *ctx, const struct record *record)
+{
+	tally_record(ctx, record);
+	return 0;
+}
+
+/* The tally at the beginning and what the commits changed give what a walk counts. */
+static void check_tally(struct bed *bed, uint32_t folder, struct tally tally)
+{
+	struct tally change = state_tally(bed->state, folder), counted = {0};
+
+	CU_ASSERT_EQUAL(state_each_record(bed->state, folder, count_record, &counted, &bed->err),
+			0);
+	tally_add(&tally, &change);
+	CU_ASSERT_EQUAL(memcmp(&tally, &counted, sizeof(tally)), 0);
+}
+
+static void test_tallies(void)
+{
+	static const enum record_state states[] = {
+		RECORD_PAIRED,     RECORD_ARRIVING,    RECORD_SKIPPED, RECORD_UNFETCHED,
+		RECORD_HELD_LOCAL, RECORD_HELD_REMOTE, RECORD_KEPT,
+	};
+	struct tally none = {0}, before;
+	struct record record;
+	struct bed bed;
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (uint32_t uid = 1; uid <= 70; uid++) {
+		char base[8];
+
+		snprintf(base, sizeof(base), "b%u", uid);
+		record = make_record(uid, base);
+		record.state = states[uid % ARRAY_SIZE(states)];
+		record.local.system = uid % 3 == 0 ? FLAG_SEEN : FLAG_DELETED;
+		record.remote.system = uid % 5 == 0 ? FLAG_SEEN : FLAG_DELETED;
+		state_put_record(bed.batch, uid % 2 + 1, &record);
+	}
+	state_put_record(bed.batch, 9, &record);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	for (uint32_t folder = 1; folder <= 10; folder++)
+		check_tally(&bed, folder, none);
+	before = state_tally(bed.state, 1);
+	CU_ASSERT(before.messages != 0 && before.unread != 0 && before.marked != 0);
+	CU_ASSERT(before.held != 0 && before.skipped != 0 && before.unfetched != 0);
+	/* Opened again, it counts from there: changed states, removals, a file that goes to another. */
+	reopen(&bed);
+	check_tally(&bed, 1, before);
+	for (uint32_t uid = 1; uid <= 40; uid++) {
+		record = make_record(uid, uid % 4 == 0 ? "b70" : "new");
+		record.state = states[uid / 2 % ARRAY_SIZE(states)];
+		if (uid % 3 == 0)
+			state_delete_record(bed.batch, uid % 2 + 1, uid);
+		else
+			state_put_record(bed.batch, uid % 2 + 1, &record);
+	}
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	check_tally(&bed, 1, before);
+	/* What is not committed does not count. */
+	state_delete_record(bed.batch, 1, 70);
+	check_tally(&bed, 1, before);
+	bed_remove(&bed);
+}
+
 static const struct test_case cases[] = {
 	{"records", test_records},
 	{"one file, one record", test_one_file_one_record},
@@ -439,6 +504,7 @@ static const struct test_case cases[] = {
 	{"attempts", test_attempts},
 	{"meta", test_meta},
 	{"keywords", test_keywords},
+	{"tallies", test_tallies},
 };
 
 int main(void)
