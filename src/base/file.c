@@ -324,6 +324,20 @@ bool file_system_has_fine_times(int fd)
 	return false;
 }
 
+bool file_system_reuses_inodes(int fd)
+{
+	static const uint32_t growing[] = {0x01021994, 0x9123683e};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(growing); i++) {
+		if ((uint32_t)fs.f_type == growing[i])
+			return false;
+	}
+	return true;
+}
+
 void directory_reader_init(struct directory_reader *reader, int fd, size_t room)
 {
 	memset(reader, 0, sizeof(*reader));

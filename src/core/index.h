@@ -27,7 +27,8 @@ uint32_t index_first(const struct index *index, uint64_t key);
 uint32_t index_next(const struct index *index, uint32_t entry); /* the next with the same key */
 uint32_t index_value(const struct index *index, uint32_t entry);
 
-uint64_t index_key_string(const char *string);
+uint64_t index_key_bytes(const char *data, size_t len);
+uint64_t index_key_string(const char *string); /* of the bytes before the NUL */
 uint64_t index_key_hash(const struct hash *hash);
 uint64_t index_key_number(uint64_t number);
 

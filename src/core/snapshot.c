@@ -119,37 +119,81 @@ void snapshot_local_same(struct snapshot *snapshot)
 	}
 }
 
-static size_t name_slot(const struct snapshot *snapshot, const char *base)
+/* Where the base name is in the open hash, or would be. */
+static struct name_slot *name_slot(const struct snapshot *snapshot, const char *base, uint64_t key)
 {
-	size_t slot = index_key_string(base) & (snapshot->n_names - 1);
+	size_t at = (size_t)(((key >> 32) * snapshot->n_names) >> 32);
+	struct name_slot *slot = &snapshot->names[at];
 
-	while (snapshot->names[slot] != 0 &&
-	       strcmp(snapshot->messages[snapshot->names[slot] - 1].base, base) != 0)
-		slot = (slot + 1) & (snapshot->n_names - 1);
+	while (slot->message != 0 &&
+	       (slot->key != (uint32_t)key ||
+		strcmp(snapshot->messages[slot->message - 1].base, base) != 0))
+		slot = &snapshot->names[++at < snapshot->n_names ? at : (at = 0)];
 	return slot;
 }
 
 static void index_names(struct snapshot *snapshot)
 {
-	snapshot->n_names = 16;
-	while (snapshot->n_names < snapshot->n * 3 / 2)
-		snapshot->n_names *= 2;
+	snapshot->n_names = 16 + snapshot->n + snapshot->n / 3;
 	snapshot->names = xcalloc(snapshot->n_names, sizeof(*snapshot->names));
 	for (size_t i = 0; i < snapshot->n; i++) {
-		if (snapshot->messages[i].base[0] != '\0')
-			snapshot->names[name_slot(snapshot, snapshot->messages[i].base)] =
-				(uint32_t)i + 1;
+		const char *base = snapshot->messages[i].base;
+		uint64_t key = index_key_string(base);
+
+		if (base[0] != '\0')
+			*name_slot(snapshot, base, key) = (struct name_slot){
+				.key = (uint32_t)key, .message = (uint32_t)i + 1};
 	}
 }
 
 void snapshot_local_begin(struct snapshot *snapshot)
 {
-	if (snapshot->names == NULL)
-		index_names(snapshot);
 	for (size_t i = 0; i < snapshot->n; i++)
 		snapshot->messages[i].local_presence = PRESENCE_UNKNOWN;
 	snapshot->n_files = 0;
 	snapshot->n_suspects = 0;
+	snapshot->near = 0;
+}
+
+static bool is_named(const struct snapshot *snapshot, size_t at, const char *base)
+{
+	return at < snapshot->n && strcmp(snapshot->messages[at].base, base) == 0;
+}
+
+static bool is_near(struct snapshot *snapshot, size_t at, size_t reach, const char *base)
+{
+	for (size_t i = 0; i <= reach; i++) {
+		if (is_named(snapshot, at + i, base)) {
+			snapshot->near = at + i;
+			return true;
+		}
+		if (is_named(snapshot, at - i, base)) {
+			snapshot->near = at - i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Many file systems list files as they were made, or backwards, which is the order of the records: most
+ * files are neighbours of the one before. The table is made when one is not. */
+static struct message *find_name(struct snapshot *snapshot, const char *base)
+{
+	bool orderly = snapshot->names == NULL;
+	size_t reach = orderly ? 16 : 2;
+	uint32_t found;
+
+	if (is_near(snapshot, snapshot->near, reach, base) ||
+	    (orderly && (is_near(snapshot, 0, reach, base) ||
+			 is_near(snapshot, snapshot->n - 1, reach, base))))
+		return &snapshot->messages[snapshot->near];
+	if (orderly)
+		index_names(snapshot);
+	found = name_slot(snapshot, base, index_key_string(base))->message;
+	if (found == 0)
+		return NULL;
+	snapshot->near = found - 1;
+	return &snapshot->messages[snapshot->near];
 }
 
 void snapshot_add_file(struct snapshot *snapshot, const char *base, struct flags flags,
@@ -180,15 +224,13 @@ static bool is_same_file(const struct message *message, const struct sighting *s
 
 void snapshot_local_file(struct snapshot *snapshot, const struct sighting *sighting)
 {
-	uint32_t found = snapshot->names[name_slot(snapshot, sighting->base)];
-	struct message *message;
+	struct message *message = find_name(snapshot, sighting->base);
 
-	if (found == 0) {
+	if (message == NULL) {
 		snapshot_add_file(snapshot, sighting->base, sighting->flags, sighting->inode);
 		snapshot->files[snapshot->n_files - 1].letters = sighting->letters;
 		return;
 	}
-	message = &snapshot->messages[found - 1];
 	message->local = sighting->flags;
 	message->local_presence = PRESENCE_HERE;
 	if (is_same_file(message, sighting))
@@ -196,7 +238,7 @@ void snapshot_local_file(struct snapshot *snapshot, const struct sighting *sight
 	snapshot->suspects = grow(snapshot->suspects, snapshot->n_suspects,
 				  &snapshot->room_suspects, sizeof(*snapshot->suspects));
 	snapshot->suspects[snapshot->n_suspects++] =
-		(struct suspect){.message = found - 1, .inode = sighting->inode};
+		(struct suspect){.message = snapshot->near, .inode = sighting->inode};
 }
 
 void snapshot_local_end(struct snapshot *snapshot, bool proved)

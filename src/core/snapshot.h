@@ -90,6 +90,11 @@ struct suspect { /* a known name with another inode or trace: its contents have 
 	uint64_t inode;
 };
 
+struct name_slot {
+	uint32_t key;     /* a part of the hash */
+	uint32_t message; /* plus one; 0: free */
+};
+
 struct snapshot {
 	struct arena *arena;
 	struct message *messages; /* ascending UIDs */
@@ -104,8 +109,9 @@ struct snapshot {
 	struct suspect *suspects;
 	size_t n_suspects;
 	size_t room_suspects;
-	uint32_t *names; /* open hash of base names, only while a directory is read */
+	struct name_slot *names; /* open hash of base names, only while a directory is read */
 	size_t n_names;
+	size_t near;    /* the message that the last file was */
 	bool void_uids; /* the UIDs of the records mean nothing any more: all told is new */
 	size_t cursor;  /* where the last UID was found: listings ascend */
 	uint32_t vanished;

@@ -10,7 +10,7 @@
 struct tally {
 	uint32_t messages; /* in both places, or kept here */
 	uint32_t unread;
-	uint32_t marked; /* paired, with \Deleted in both sets: `expunge` waits for them */
+	uint32_t marked;  /* paired, with \Deleted in both sets: `expunge` waits for them */
 	uint32_t doubted; /* paired, with a file that has to be looked at: its inode is not known */
 	uint32_t held;
 	uint32_t skipped;

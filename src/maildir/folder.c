@@ -5,7 +5,8 @@
  * in steps of up to 10 ms (before Linux 6.13), a server's in other steps, so a second change
  * within one step leaves no trace. A stamp that was that young when it was taken is racy, and
  * never equals anything later. "That young" is judged with the clock from which the kernel
- * takes the times, read before the look. */
+ * takes the times, read before the look. Where the kernel gives every change after a look a time
+ * of its own (file_system_has_fine_times), a stamp is never racy. */
 #include "maildir/maildir_private.h"
 
 #include <errno.h>
@@ -31,17 +32,37 @@ int64_t stamp_clock(void)
 	return now.tv_sec * SECOND + now.tv_nsec;
 }
 
+/* An old ext4 has no room for fractions of a second. */
+static bool has_fraction(const struct stamp *stamp)
+{
+	return stamp->ctime_ns % SECOND != 0;
+}
+
+static bool is_fine(const struct maildir *maildir, const struct stamp *stamp)
+{
+	return maildir->fine_times && has_fraction(stamp);
+}
+
+int64_t stamp_step(const struct maildir *maildir, const struct stamp *stamp)
+{
+	if (is_fine(maildir, stamp))
+		return 0;
+	return has_fraction(stamp) ? SLOP_LOCAL : SECOND + SLOP_LOCAL;
+}
+
 struct stamp stamp_make(const struct maildir *maildir, uint64_t inode, const struct statx *stx,
 			int64_t now)
 {
-	const int64_t quiet = now - (maildir->local ? SLOP_LOCAL : SLOP_SHARED);
+	int64_t quiet;
 	struct stamp stamp = {
 		.inode = inode,
 		.mtime_ns = stx->stx_mtime.tv_sec * SECOND + stx->stx_mtime.tv_nsec,
 		.ctime_ns = stx->stx_ctime.tv_sec * SECOND + stx->stx_ctime.tv_nsec,
 	};
 
-	stamp.racy = stamp.mtime_ns > quiet || stamp.ctime_ns > quiet;
+	quiet = now - (!maildir->local ? SLOP_SHARED : stamp_step(maildir, &stamp));
+	stamp.racy =
+		!is_fine(maildir, &stamp) && (stamp.mtime_ns > quiet || stamp.ctime_ns > quiet);
 	return stamp;
 }
 

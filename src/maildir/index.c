@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "core/index.h"
 
 #define SUFFIX_NONE 0xffffU /* not one of the numbered: only the directory knows */
 #define BUCKETS 256
@@ -39,9 +40,15 @@ struct name_index {
 	uint16_t buckets[BUCKETS]; /* index in suffixes, plus one */
 };
 
-struct name_index *name_index_new(void)
+struct name_index *name_index_new(size_t expected)
 {
-	return xcalloc(1, sizeof(struct name_index));
+	struct name_index *index = xcalloc(1, sizeof(struct name_index));
+
+	if (expected != 0) {
+		index->size = 32 + expected + expected / 3;
+		index->slots = xcalloc(index->size, sizeof(index->slots[0]));
+	}
+	return index;
 }
 
 void name_index_free(struct name_index **index)
@@ -62,26 +69,10 @@ size_t name_index_bytes(const struct name_index *index)
 	       index->suffix_room * sizeof(index->suffixes[0]);
 }
 
-/* Eight bytes at a step; base names differ mostly in digits, so each step mixes well. */
-static uint64_t hash_bytes(const char *data, size_t len)
-{
-	uint64_t hash = 0x9e3779b97f4a7c15ULL ^ len, word;
-
-	for (; len >= 8; data += 8, len -= 8) {
-		memcpy(&word, data, 8);
-		hash = (hash ^ word) * 0xff51afd7ed558ccdULL;
-		hash ^= hash >> 32;
-	}
-	word = 0;
-	memcpy(&word, data, len);
-	hash = (hash ^ word) * 0xc4ceb9fe1a85ec53ULL;
-	return hash ^ (hash >> 29);
-}
-
 /* Never 0, which marks a free slot. */
 static uint64_t hash_base(const char *base, size_t len)
 {
-	uint64_t hash = hash_bytes(base, len) >> 16;
+	uint64_t hash = index_key_bytes(base, len) >> 16;
 
 	return hash != 0 ? hash : 1;
 }
@@ -98,7 +89,7 @@ static size_t next_slot(const struct name_index *index, size_t slot)
 
 static unsigned suffix_number(struct name_index *index, const char *text, bool in_new)
 {
-	size_t bucket = (hash_bytes(text, strlen(text)) + in_new) % BUCKETS;
+	size_t bucket = (index_key_string(text) + in_new) % BUCKETS;
 	unsigned at = index->buckets[bucket];
 
 	for (; at != 0; at = index->suffixes[at - 1].next) {
@@ -292,7 +283,7 @@ static int read_index(struct maildir_folder *folder, struct error *err)
 
 	for (int i = 0; i < TRIES; i++) {
 		name_index_free(&folder->index);
-		folder->index = name_index_new();
+		folder->index = name_index_new(0);
 		if (take_stamps(folder, folder->index_stamps, err) != 0 ||
 		    read_names(folder, SUB_NEW, err) != 0 ||
 		    read_names(folder, SUB_CUR, err) != 0 || take_stamps(folder, after, err) != 0) {

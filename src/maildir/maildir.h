@@ -105,7 +105,8 @@ void maildir_folder_close(struct maildir_folder **folder);
 
 /* The stamps of the directory, cur, new and the keywords file, without reading any directory. Inode
  * 0 if cur, new (of a plain level) or the keywords file is missing; ERROR_LOCAL if something else
- * is in its place. racy: younger than 20 ms (2 s on a shared file system), or in the future. */
+ * is in its place. racy: younger than 20 ms (2 s on a shared file system), or in the future, where
+ * times move in steps. */
 int maildir_stamps(struct maildir *maildir, const char *path, struct stamp stamps[STAMP_COUNT],
 		   struct error *err);
 /* Is b, taken now, what a, remembered, was? False if a is racy: a change just after it was taken
@@ -131,10 +132,18 @@ enum scan_problem {
 	SCAN_BAD_NAME,       /* control characters, no base name */
 };
 
+/* Whose times and sizes a scan tells, which costs a system call a file. They tell a file from a later
+ * one of the same name and inode number. */
+enum scan_times {
+	TIMES_OF_DRAFTS,
+	TIMES_WHERE_NEEDED, /* and of all others where inode numbers are given again */
+	TIMES_OF_ALL,
+};
+
 struct scan_sink {
 	void *ctx;
-	/* Tell times and sizes, which costs a system call a file; those of drafts are always told. */
-	bool times;
+	enum scan_times times;
+	size_t expected; /* about how many files there are; 0: not known */
 	/* Called once before each attempt: a scan is done again if the directories changed under
 	 * it, and everything reported before is void. */
 	void (*begin)(void *ctx);

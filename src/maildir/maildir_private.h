@@ -19,7 +19,8 @@ struct maildir {
 	int fd;
 	enum layout layout;
 	bool local;
-	bool fine_times;  /* see file_system_has_fine_times */
+	bool fine_times; /* see file_system_has_fine_times */
+	bool reuses_inodes;
 	bool has_removed; /* at the last maildir_list: what a killed maildir_remove left */
 };
 
@@ -74,6 +75,8 @@ struct stamp stamp_make(const struct maildir *maildir, uint64_t inode, const str
 			int64_t now);
 int stamp_take(const struct maildir *maildir, int fd, const char *name, int64_t now,
 	       struct stamp *stamp, struct statx *stx);
+/* Within how many nanoseconds two changes of a directory may have the same times; 0: they never have. */
+int64_t stamp_step(const struct maildir *maildir, const struct stamp *stamp);
 bool stamp_same(const struct stamp *a, const struct stamp *b); /* whatever racy says */
 /* Opens a directory below the root; the errors of maildir_folder_open, and errno. */
 int open_directory(const struct maildir *maildir, const char *path, int flags, struct error *err);
@@ -88,7 +91,8 @@ bool path_is_sane(const char *path); /* relative, no level empty, "." or ".."; o
  * names. An answer is a hint: two base names may share a hash, and readers rename files. */
 struct name_index;
 
-struct name_index *name_index_new(void);
+/* expected: about how many files there will be; 0: not known. */
+struct name_index *name_index_new(size_t expected);
 void name_index_free(struct name_index **index);
 /* True if a name with the same hash is there already. */
 bool name_index_add(struct name_index *index, const char *name, size_t base_len, bool in_new);

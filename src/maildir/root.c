@@ -52,6 +52,7 @@ static int open_root(struct maildir *maildir, const char *root, struct error *er
 		return error_errno(err, ERROR_LOCAL, "%s: cannot write to it", maildir->root);
 	maildir->local = file_system_is_local(maildir->fd);
 	maildir->fine_times = file_system_has_fine_times(maildir->fd);
+	maildir->reuses_inodes = file_system_reuses_inodes(maildir->fd);
 	return probe_colon(maildir, err);
 }
 

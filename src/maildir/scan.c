@@ -30,7 +30,6 @@
 
 #define MAX_TRIES 5
 #define BUFFER (128 * 1024)
-#define STEP_NS INT64_C(20000000) /* longer than any step of the kernel's clock */
 
 struct held { /* its base name was seen before, or only its hash */
 	char *name;
@@ -57,6 +56,19 @@ static void report_problem(const struct scan *scan, enum scan_problem problem, c
 		scan->sink->problem(scan->sink->ctx, problem, name);
 }
 
+static bool wants_times(const struct scan *scan, const char *letters)
+{
+	switch (scan->sink->times) {
+	case TIMES_OF_ALL: return true;
+	case TIMES_WHERE_NEEDED:
+		if (scan->folder->maildir->reuses_inodes)
+			return true;
+		break;
+	case TIMES_OF_DRAFTS: break;
+	}
+	return strchr(letters, 'D') != NULL;
+}
+
 static void take_times(int fd, const char *name, struct local_file *file)
 {
 	struct stat st;
@@ -69,19 +81,19 @@ static void take_times(int fd, const char *name, struct local_file *file)
 }
 
 /* Cuts the name in place into base name and letters. */
-static void report_file(const struct scan *scan, char *name, uint64_t inode, bool in_new)
+static void report_file(const struct scan *scan, char *name, enum name_kind kind,
+			const struct name_parts *parts, uint64_t inode, bool in_new)
 {
 	struct local_file file = {.base = name, .in_new = in_new, .inode = inode};
-	struct name_parts parts;
 
-	if (filename_parse(name, &parts) == NAME_FOREIGN)
+	if (kind == NAME_FOREIGN)
 		report_problem(scan, SCAN_FOREIGN_INFO, name);
-	if (scan->sink->times || strchr(parts.letters, 'D') != NULL)
+	if (wants_times(scan, parts->letters))
 		take_times(scan->fd[in_new ? SUB_NEW : SUB_CUR], name, &file);
-	file.has_info = parts.has_info;
-	file.letters = parts.letters;
-	name[parts.base_len] = '\0';
-	name[(size_t)(parts.tail - name)] = '\0';
+	file.has_info = parts->has_info;
+	file.letters = parts->letters;
+	name[parts->base_len] = '\0';
+	name[(size_t)(parts->tail - name)] = '\0';
 	scan->sink->file(scan->sink->ctx, &file);
 }
 
@@ -133,7 +145,7 @@ static int take_entry(struct scan *scan, enum subdirectory sub, struct directory
 	else if (name_index_add(scan->index, entry->name, parts.base_len, sub == SUB_NEW))
 		hold(scan, entry, parts.base_len, sub == SUB_NEW);
 	else
-		report_file(scan, entry->name, entry->inode, sub == SUB_NEW);
+		report_file(scan, entry->name, kind, &parts, entry->inode, sub == SUB_NEW);
 	return 0;
 }
 
@@ -252,6 +264,7 @@ static int settle_held(struct scan *scan, struct error *err)
 		return -1;
 	for (size_t i = 0; i < scan->n_held; i++) {
 		struct held *held = &scan->held[i];
+		struct name_parts parts;
 
 		if (first == NULL || !same_base(held, first))
 			first = held;
@@ -259,7 +272,8 @@ static int settle_held(struct scan *scan, struct error *err)
 			first->reported = true;
 			first->first_inode = held->inode;
 			/* The name is cut; the base name, which is compared, stays. */
-			report_file(scan, held->name, held->inode, held->in_new);
+			report_file(scan, held->name, filename_parse(held->name, &parts), &parts,
+				    held->inode, held->in_new);
 		} else if (first->first_inode != held->inode) {
 			report_problem(scan, SCAN_DUPLICATE_BASE, held->name);
 		} else {
@@ -300,15 +314,19 @@ static bool is_open(const struct scan *scan, enum subdirectory sub, const struct
 	return fstat(scan->fd[sub], &st) == 0 && st.st_ino == stamp->inode && st.st_nlink != 0;
 }
 
-static bool within_step(const struct stamp *stamp, int64_t now)
+/* How long to wait until the last change is far enough away. */
+static int64_t time_to_wait(const struct scan *scan, const struct stamp *stamp, int64_t now)
 {
-	return (stamp->mtime_ns > now - STEP_NS && stamp->mtime_ns <= now + STEP_NS) ||
-	       (stamp->ctime_ns > now - STEP_NS && stamp->ctime_ns <= now + STEP_NS);
+	int64_t step = stamp_step(scan->folder->maildir, stamp);
+	bool within = (stamp->mtime_ns > now - step && stamp->mtime_ns <= now + step) ||
+		      (stamp->ctime_ns > now - step && stamp->ctime_ns <= now + step);
+
+	return within ? step : 0;
 }
 
 static void pause_ns(int64_t ns)
 {
-	struct timespec time = {.tv_nsec = (long)ns};
+	struct timespec time = {.tv_sec = ns / 1000000000, .tv_nsec = (long)(ns % 1000000000)};
 
 	nanosleep(&time, NULL);
 }
@@ -316,7 +334,7 @@ static void pause_ns(int64_t ns)
 static int read_once(struct scan *scan, struct error *err)
 {
 	name_index_free(&scan->index);
-	scan->index = name_index_new();
+	scan->index = name_index_new(scan->sink->expected);
 	if (scan->sink->begin != NULL)
 		scan->sink->begin(scan->sink->ctx);
 	if (read_both(scan, take_entry, err) != 0)
@@ -329,13 +347,15 @@ static int try_scan(struct scan *scan, struct stamp stamps[STAMP_COUNT], struct 
 {
 	struct maildir *maildir = scan->folder->maildir;
 	struct stamp after[STAMP_COUNT];
-	int64_t now = stamp_clock();
+	int64_t now = stamp_clock(), wait;
 
 	if (maildir_stamps(maildir, scan->folder->path, stamps, err) != 0)
 		return -1;
-	if (!maildir->fine_times &&
-	    (within_step(&stamps[STAMP_CUR], now) || within_step(&stamps[STAMP_NEW], now))) {
-		pause_ns(STEP_NS);
+	wait = time_to_wait(scan, &stamps[STAMP_CUR], now);
+	if (wait == 0)
+		wait = time_to_wait(scan, &stamps[STAMP_NEW], now);
+	if (wait != 0) {
+		pause_ns(wait);
 		return 0;
 	}
 	if (!is_open(scan, SUB_CUR, &stamps[STAMP_CUR]) ||

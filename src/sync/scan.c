@@ -11,6 +11,13 @@
  * folders only drafts are asked for them, unless the run is a full one. */
 #define MOST_TIMES 20000
 
+static enum scan_times times_of(const struct account *account, const struct sync_folder *folder)
+{
+	if (account->full)
+		return TIMES_OF_ALL;
+	return folder->snapshot.n <= MOST_TIMES ? TIMES_WHERE_NEEDED : TIMES_OF_DRAFTS;
+}
+
 struct scan {
 	struct account *account;
 	struct sync_folder *folder;
@@ -163,7 +170,8 @@ int scan_local(struct account *account, struct sync_folder *folder, struct error
 	struct scan scan = {.account = account, .folder = folder};
 	struct scan_sink sink = {
 		.ctx = &scan,
-		.times = account->full || folder->snapshot.n <= MOST_TIMES,
+		.times = times_of(account, folder),
+		.expected = folder->snapshot.n,
 		.begin = scan_begin,
 		.file = scan_file,
 		.problem = scan_problem,

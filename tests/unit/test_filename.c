@@ -147,7 +147,7 @@ static void test_keywords_parse(void)
 /* The memory budget, and no base name taken for another one. */
 static void test_index_size(void)
 {
-	struct name_index *index = name_index_new();
+	struct name_index *index = name_index_new(0);
 	const unsigned n = 100000;
 	unsigned clashes = 0;
 	char name[128];

@@ -68,6 +68,7 @@ static void test_stamps(void)
 	struct stamp young[STAMP_COUNT], old[STAMP_COUNT], now[STAMP_COUNT];
 
 	begin();
+	maildir->fine_times = false;
 	put_file("F/new/a", "");
 	CHECK_OK(maildir_stamps(maildir, "F", young, &err));
 	CU_ASSERT(young[STAMP_NEW].racy);
@@ -101,6 +102,36 @@ static void test_stamps(void)
 	CHECK_OK(maildir_stamps(maildir, "F", now, &err));
 	CU_ASSERT(now[STAMP_CUR].racy);
 	CU_ASSERT(!now[STAMP_NEW].racy);
+	end();
+}
+
+/* Where every change has a time of its own, a stamp may be trusted at once; but not one without fractions
+ * of a second, which an old ext4 has. */
+static void test_stamps_with_fine_times(void)
+{
+	static const struct {
+		bool fine;
+		uint32_t fraction;
+		int64_t age; /* nanoseconds */
+		bool racy;
+	} rows[] = {
+		{true, 1, 0, false},         {true, 1, -100 * INT64_C(1000000000), false},
+		{true, 0, 900000000, true},  {true, 0, 1100000000, false},
+		{false, 1, 10000000, true},  {false, 1, 900000000, false},
+		{false, 0, 900000000, true},
+	};
+	struct statx stx = {.stx_ctime.tv_sec = 1700000000, .stx_mtime.tv_sec = 1700000000};
+
+	begin();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int64_t changed = INT64_C(1700000000) * 1000000000 + rows[i].fraction;
+		struct stamp stamp;
+
+		maildir->fine_times = rows[i].fine;
+		stx.stx_ctime.tv_nsec = stx.stx_mtime.tv_nsec = rows[i].fraction;
+		stamp = stamp_make(maildir, 1, &stx, changed + rows[i].age);
+		CU_ASSERT_EQUAL(stamp.racy, rows[i].racy);
+	}
 	end();
 }
 
@@ -196,6 +227,40 @@ static void test_scan_of_a_removed_folder(void)
 	rmdir(at("F/new"));
 	CHECK_KIND(maildir_scan(folder, &sink, stamps, &err), ERROR_LOCAL);
 	told_begin(&told);
+	end();
+}
+
+static void note_times(void *ctx, const struct local_file *file)
+{
+	if (file->has_times)
+		strcat(strcat(ctx, file->base), " ");
+}
+
+/* A call a file: only where an inode number may come again, or all are asked for; and for drafts. */
+static void test_scan_times(void)
+{
+	static const struct {
+		bool reuses;
+		enum scan_times times;
+		const char *told;
+	} rows[] = {
+		{true, TIMES_OF_DRAFTS, "draft "},         {false, TIMES_OF_DRAFTS, "draft "},
+		{true, TIMES_WHERE_NEEDED, "draft read "}, {false, TIMES_WHERE_NEEDED, "draft "},
+		{true, TIMES_OF_ALL, "draft read "},       {false, TIMES_OF_ALL, "draft read "},
+	};
+
+	begin();
+	put_file("F/cur/draft:2,DS", "");
+	put_file("F/new/read", "");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char names[64] = "";
+		struct stamp stamps[STAMP_COUNT];
+		struct scan_sink sink = {.ctx = names, .times = rows[i].times, .file = note_times};
+
+		maildir->reuses_inodes = rows[i].reuses;
+		CHECK_OK(maildir_scan(folder, &sink, stamps, &err));
+		CU_ASSERT_STRING_EQUAL(names, rows[i].told);
+	}
 	end();
 }
 
@@ -392,6 +457,8 @@ int main(void)
 	static const struct test_case cases[] = {
 		{"open", test_open},
 		{"stamps", test_stamps},
+		{"stamps with fine times", test_stamps_with_fine_times},
+		{"times of files", test_scan_times},
 		{"stamps: odd directories", test_stamps_of_odd_directories},
 		{"scan", test_scan},
 		{"scan: duplicates", test_scan_duplicates},

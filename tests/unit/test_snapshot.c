@@ -2,6 +2,7 @@
 #include "core/snapshot.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -178,6 +179,51 @@ static void test_scan_again(void)
 	snapshot_local_gone(&s);
 	CU_ASSERT_STRING_EQUAL(presences(&s, false), "---");
 	snapshot_release(&s);
+}
+
+enum { NAMES = 500 };
+
+static const char *name_of(unsigned i)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "%u.name", 1700000000 + i);
+	return name;
+}
+
+/* Directories are listed in any order, some of their files have no record, some records no file. */
+static void test_orders(void)
+{
+	static const struct {
+		unsigned first, step, n; /* files first, first + step ... modulo NAMES */
+	} rows[] = {
+		{0, 1, NAMES},   {NAMES - 1, NAMES - 1, NAMES}, {0, 7, NAMES}, {3, 203, NAMES},
+		{490, 1, NAMES}, {0, 20, NAMES / 20},           {250, 1, 3},   {0, 1, 0},
+	};
+	struct record record = {.state = RECORD_PAIRED, .inode = 1, .trace = 7};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct snapshot s;
+		size_t here = 0;
+
+		snapshot_init(&s);
+		for (unsigned j = 0; j < NAMES; j++) {
+			record.uid = j + 1;
+			record.base = j % 50 != 49 ? name_of(j) : "";
+			snapshot_add_record(&s, &record);
+		}
+		snapshot_local_begin(&s);
+		for (unsigned j = 0; j < rows[i].n; j++)
+			see(&s, name_of((rows[i].first + j * rows[i].step) % NAMES), 1);
+		snapshot_local_end(&s, true);
+		for (size_t j = 0; j < s.n; j++)
+			here += s.messages[j].local_presence == PRESENCE_HERE;
+		CU_ASSERT_EQUAL(here + s.n_files, rows[i].n);
+		for (size_t j = 0; j < s.n_files; j++)
+			CU_ASSERT(strtoul(s.files[j].base, NULL, 10) % 50 == 49);
+		CU_ASSERT_EQUAL(s.n_suspects, 0);
+		snapshot_release(&s);
+	}
 }
 
 /* A known name is another file, perhaps: other inode, or other time and size. */
@@ -394,6 +440,7 @@ int main(void)
 		{"find and insert", test_find_and_insert},
 		{"a scan", test_scan},
 		{"a scan begun again", test_scan_again},
+		{"files in any order", test_orders},
 		{"suspects", test_suspects},
 		{"records without a file", test_no_file},
 		{"listings", test_listings},
