@@ -114,7 +114,8 @@ int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 	      struct imap_mailbox **mailboxes, size_t *n, struct error *err);
 
 /* mailbox: the wire name. CREATE subscribes too (a failure there is not an error).
- * ALREADYEXISTS on create is success. ERROR_NOT_FOUND on delete and rename if the server says so. */
+ * ALREADYEXISTS on create is ERROR_REFUSED, but for INBOX success. ERROR_NOT_FOUND on delete and rename
+ * if the server says so. */
 int imap_create(struct imap_conn *conn, const char *mailbox, struct error *err);
 int imap_delete(struct imap_conn *conn, const char *mailbox, struct error *err);
 int imap_rename(struct imap_conn *conn, const char *from, const char *to, struct error *err);

@@ -268,16 +268,27 @@ static bool says_it_exists(const struct reply *reply)
 		status_text_says(&status, "already exists"));
 }
 
+/* Servers need not list INBOX before there is mail. Any other that is there and was not listed is known
+ * to the server under another spelling, or was made just now: the next list tells. */
+static int create(struct imap_conn *conn, const char *mailbox, struct error *err)
+{
+	int result = run_on(conn, "CREATE ", mailbox, NULL, err);
+
+	if (result == 0 || conn->dead || !says_it_exists(&conn->reply))
+		return result;
+	error_clear(err);
+	if (ascii_case_equal(mailbox, "INBOX"))
+		return 0;
+	return error_set(err, ERROR_REFUSED,
+			 "the server says that it exists, and did not list it: perhaps it knows it "
+			 "under another spelling; the next run looks again");
+}
+
 int imap_create(struct imap_conn *conn, const char *mailbox, struct error *err)
 {
 	struct error unimportant = {ERROR_NONE, ""};
-	int result = run_on(conn, "CREATE ", mailbox, NULL, err);
 
-	if (result < 0 && !conn->dead && says_it_exists(&conn->reply)) {
-		error_clear(err);
-		result = 0;
-	}
-	if (result < 0)
+	if (create(conn, mailbox, err) != 0)
 		return -1;
 	if (run_on(conn, "SUBSCRIBE ", mailbox, NULL, &unimportant) < 0) {
 		log_verbose("%s", unimportant.text);

@@ -2,6 +2,7 @@
 with one, and no two are ever merged."""
 import imaplib
 import os
+import re
 import shutil
 import unicodedata
 
@@ -18,6 +19,18 @@ LAYOUTS = pytest.mark.parametrize("layout", ["nested", "maildir++"])
 SERVERS = pytest.mark.parametrize("server", [
     ("maildir", "/", ""), ("maildir", ".", "INBOX."), ("mdbox", ".", "")],
     ids=["slash", "inbox-prefix", "dot"])
+
+
+class FoldsCase(Proxy):
+    """A server to which Lists and lists are one mailbox, the one that was made first."""
+
+    def __init__(self, user, name):
+        super().__init__(("127.0.0.1", user.server.plain))
+        self.name = re.compile(rb"\b%s\b" % name.encode(), re.I), name.encode()
+
+    async def _client_rules(self, *args):
+        line = await super()._client_rules(*args)
+        return line and self.name[0].sub(self.name[1], line)
 
 
 def new_user(dovecot, server):
@@ -730,6 +743,23 @@ def test_inbox_in_another_case_is_not_a_second_one(user, make_twin, local):
     assert result.exit == 1 and result.problems("folder"), result
     assert there(user) == {"INBOX": [1]} and here(twin) == {"INBOX": [1], local: [2]}
     assert_silent(user, twin, exit=1)
+
+
+def test_two_names_that_the_server_takes_for_one(user, twin):
+    """CREATE says that it is there already, and LIST does not: another spelling, not to be merged."""
+    fill(user, "Lists", 1)
+    with FoldsCase(user, "Lists") as proxy:
+        twin.set(port=proxy.port)
+        twin.sync()
+        deliver(twin, "lists", 2)
+        for _ in range(2):
+            result = twin.sync(expect=1)
+            assert result.problems("folder"), result
+        assert there(user) == {"Lists": [1]} and here(twin) == {"Lists": [1], "lists": [2]}
+        user.forget_log()
+        twin.sync(expect=1)
+        user.server.wait_idle()
+        assert all("CREATE" in line for line in user.mutating()), user.mutating()
 
 
 def test_a_local_name_with_the_servers_delimiter(dovecot, make_twin):
