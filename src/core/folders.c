@@ -318,13 +318,29 @@ static void plan_rename_remote(struct planner *p, struct folder_plan *plan)
 	free(wire);
 }
 
+static bool may_delete(const struct folders_input *in, const struct folder_plan *plan)
+{
+	const struct folder_record *base = &in->base[plan->base];
+
+	return in->delete_folders && in->may_delete && !base->remaking && !base->restoring;
+}
+
+/* A run that was making it anew was killed before it was complete. */
+static bool is_half_made(const struct planner *p, const struct folder_plan *plan)
+{
+	return plan->mailbox != NO_INDEX && plan->place != NO_INDEX &&
+	       p->input->places[plan->place].incomplete && p->input->base[plan->base].remaking;
+}
+
 static void plan_recorded(struct planner *p, struct folder_plan *plan)
 {
 	const struct folders_input *in = p->input;
 	bool inbox = name_is_inbox(plan->name);
 	bool remote = plan->mailbox != NO_INDEX, local = plan->place != NO_INDEX;
 
-	if (local && !is_maildir(&in->places[plan->place]))
+	if (is_half_made(p, plan))
+		plan->verb = FOLDER_CREATE_LOCAL;
+	else if (local && !is_maildir(&in->places[plan->place]))
 		refuse(plan,
 		       "its directory is damaged: cur or new is missing, or something else is "
 		       "in its place; put it back, or remove the directory to remove the folder");
@@ -335,14 +351,14 @@ static void plan_recorded(struct planner *p, struct folder_plan *plan)
 	else if (remote && local)
 		plan->verb = FOLDER_SYNC;
 	else if (remote)
-		plan->verb = in->delete_folders && in->server_writable && in->may_delete && !inbox
+		plan->verb = in->server_writable && may_delete(in, plan) && !inbox
 				     ? FOLDER_DELETE_REMOTE
 				     : FOLDER_CREATE_LOCAL;
 	else if (!local)
 		plan->verb = FOLDER_FORGET;
 	else if (in->keep_local)
 		plan->reason = "the server dropped it; kept here";
-	else if (in->delete_folders && in->may_delete && !inbox)
+	else if (may_delete(in, plan) && !inbox)
 		plan->verb = FOLDER_DELETE_LOCAL;
 	else if (in->server_writable)
 		plan->verb = FOLDER_CREATE_REMOTE;

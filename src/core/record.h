@@ -77,6 +77,9 @@ struct folder_record {
 	uint32_t permanent;      /* system flags that the server stores (PERMANENTFLAGS) */
 	bool permanent_keywords; /* new keywords can be made there (\*) */
 	bool read_only;
+	/* Why it is paired again; noted before anything follows from it, gone when it is completed. */
+	bool remaking;  /* one side is made anew from the other */
+	bool restoring; /* the base or the Maildir came out of a backup */
 	struct stamp stamps[STAMP_COUNT];
 	uint32_t letters[LETTER_COUNT]; /* keyword id of the letters a..z; 0: none */
 	int64_t last_sync;              /* seconds since 1970; 0: never */

@@ -9,7 +9,9 @@ enum folder_bit {
 	FOLDER_NOSELECT = 1 << 0,
 	FOLDER_PERMANENT_KEYWORDS = 1 << 1,
 	FOLDER_READ_ONLY = 1 << 2,
-	FOLDER_BITS = (1 << 3) - 1,
+	FOLDER_REMAKING = 1 << 3,
+	FOLDER_RESTORING = 1 << 4,
+	FOLDER_BITS = (1 << 5) - 1,
 };
 
 static void put_string(struct text *out, const char *string)
@@ -48,7 +50,9 @@ void value_put_folder(struct text *out, const struct folder_record *folder)
 	bytes_put_byte(out, (uint8_t)folder->delimiter);
 	bytes_put_byte(out, (folder->noselect ? FOLDER_NOSELECT : 0) |
 				    (folder->permanent_keywords ? FOLDER_PERMANENT_KEYWORDS : 0) |
-				    (folder->read_only ? FOLDER_READ_ONLY : 0));
+				    (folder->read_only ? FOLDER_READ_ONLY : 0) |
+				    (folder->remaking ? FOLDER_REMAKING : 0) |
+				    (folder->restoring ? FOLDER_RESTORING : 0));
 	bytes_put_byte(out, folder->special);
 	bytes_put_number(out, folder->uidvalidity);
 	bytes_put_number(out, folder->uidnext);
@@ -92,6 +96,8 @@ static void get_kind(struct bytes *in, struct folder_record *folder)
 	folder->noselect = (bits & FOLDER_NOSELECT) != 0;
 	folder->permanent_keywords = (bits & FOLDER_PERMANENT_KEYWORDS) != 0;
 	folder->read_only = (bits & FOLDER_READ_ONLY) != 0;
+	folder->remaking = (bits & FOLDER_REMAKING) != 0;
+	folder->restoring = (bits & FOLDER_RESTORING) != 0;
 	folder->special = in->bad ? SPECIAL_NONE : (enum special_use)special;
 }
 

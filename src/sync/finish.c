@@ -39,6 +39,7 @@ static void keep_look(struct sync_folder *folder)
 	record->permanent = folder->permanent;
 	record->permanent_keywords = folder->permanent_keywords;
 	record->read_only = folder->read_only;
+	record->remaking = record->restoring = false;
 	record->last_sync = (int64_t)time(NULL);
 }
 

@@ -257,6 +257,24 @@ static int commit_meta(struct account *account, struct error *err)
 	return state_commit(batch, account->keywords, err);
 }
 
+/* This run may end before all folders are paired again, and those that follow must know. */
+static int note_restored(struct account *account, struct error *err)
+{
+	struct state_batch *batch = account->workers[0].batch;
+
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct folder_record record;
+
+		if (account->folders[i].base == NULL)
+			continue;
+		record = *account->folders[i].base;
+		record.restoring = true;
+		state_put_folder(batch, &record);
+	}
+	account->committed = true;
+	return state_commit(batch, account->keywords, err);
+}
+
 /* The sentinel first: killed between the two, the next run finds a sentinel of this account and an
  * empty base, and pairs again; the other way round it would find no sentinel and refuse. */
 int account_begin_writing(struct account *account, struct error *err)
@@ -264,7 +282,7 @@ int account_begin_writing(struct account *account, struct error *err)
 	if (maildir_clean_removed(account->maildir, err) != 0)
 		return -1;
 	if (!account->fresh)
-		return 0;
+		return account->repair ? note_restored(account, err) : 0;
 	if (account->meta.uuid[0] == '\0') {
 		if (new_uuid(account->meta.uuid, err) != 0)
 			return -1;

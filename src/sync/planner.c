@@ -42,7 +42,7 @@ static struct policy policy_of(const struct account *account, const struct sync_
 	struct policy policy = {
 		.stance = stances[account->config->mode],
 		.repair = folder->repair,
-		.restored = account->repair,
+		.restored = folder->record.restoring,
 		.expunge = account->config->expunge,
 		.storable = folder->permanent,
 		.storable_keywords = folder->permanent_keywords,

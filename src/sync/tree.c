@@ -88,10 +88,11 @@ static void set_up(struct account *account, struct sync_folder *folder,
 	folder->read_only = folder->record.read_only;
 	folder->named = is_named(account, plan->name);
 	folder->adopt = folder->record.last_sync == 0;
-	folder->repair = account->repair;
+	folder->record.restoring |= account->repair;
 	if (plan->base != NO_INDEX &&
 	    (plan->verb == FOLDER_CREATE_LOCAL || plan->verb == FOLDER_CREATE_REMOTE))
-		folder->repair = true; /* one side is made anew from the other */
+		folder->record.remaking = true;
+	folder->repair = folder->record.remaking || folder->record.restoring;
 	if (plan->mailbox != NO_INDEX) {
 		folder->status = mailboxes[plan->mailbox].status;
 		folder->record.special = mailboxes[plan->mailbox].special;
@@ -295,8 +296,12 @@ static int save_folder(struct account *account, struct sync_folder *folder, stru
 	return state_commit(batch, account->keywords, err);
 }
 
+/* What is made anew is recorded as such first: killed in between, an empty directory would look like one
+ * that was emptied. */
 static int make_local(struct account *account, struct sync_folder *folder, struct error *err)
 {
+	if (folder->record.remaking && save_folder(account, folder, err) != 0)
+		return -1;
 	if (maildir_create(account->maildir, folder->plan.path, err) != 0)
 		return -1;
 	if (folder->plan.place != NO_INDEX) /* what it may hold already was not looked at */

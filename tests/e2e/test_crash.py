@@ -178,9 +178,31 @@ def both(world):
     return wanted
 
 
+def inbox_removed_here(world):
+    """Its directory; it is made again, with all that is in it."""
+    shutil.rmtree(world.twin.tree.path("INBOX"))
+    return {number: 1 for number in range(1, 6)}
+
+
+def restored(what):
+    """The Maildir, or the state, as it was two runs ago."""
+    def act(world):
+        path = getattr(world.twin, what)
+        subprocess.run(["cp", "-a", path, path + ".old"], check=True)
+        for number in (60, 61):
+            with world.user.client() as client:
+                client.append(mail.plain(number), "B")
+            world.twin.sync()
+        shutil.rmtree(path)
+        os.rename(path + ".old", path)
+        return {number: 1 for number in (1, 2, 3, 4, 5, 60, 61)}
+    act.__name__ = what + "_restored"
+    return act
+
+
 SCENARIOS = [pull, push, flags_here, flags_there, delete_here, delete_there, move_here, move_there,
              edit, copy_here, folder_here, folder_there, folder_deleted_there, folder_renamed_there,
-             both]
+             inbox_removed_here, restored("root"), restored("state"), both]
 
 
 def heal(world, wanted):

@@ -9,6 +9,7 @@ import pytest
 
 from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill, flags_there,
                   here, move_there, moved, renumber, store_there, there)
+from proxy import Proxy
 
 
 def assert_paired(result, *, down=0, up=0, bytes_in=None):
@@ -250,6 +251,30 @@ def test_restored_from_a_backup(user, make_twin, what):
     assert_settled(user, twin)
     for numbers in there(user).values():
         assert len(numbers) == len(set(numbers)), "nothing is doubled"
+
+
+@pytest.mark.parametrize("what", ["state", "root"])
+def test_restored_and_paired_again_in_parts(user, twin, what):
+    """No folder is trusted before a run has completed it, however many there were since."""
+    for folder in ("INBOX", "A", "B"):
+        fill(user, folder, 1, 2, 3)
+    twin.sync()
+    back_up(getattr(twin, what))
+    for number in (10, 11, 12):
+        for folder in ("INBOX", "A", "B"):
+            fill(user, folder, number)
+        twin.sync()
+    restore(getattr(twin, what))
+    assert_no_deletion(twin.sync("test:INBOX"))
+    with Proxy(("127.0.0.1", user.server.plain), refuse=[(rb"(SELECT|EXAMINE) \"?B", b"NO not now")]
+               ) as proxy:
+        twin.set(port=proxy.port)
+        assert_no_deletion(twin.sync(expect=1))
+    twin.set(port=user.server.plain)
+    assert_no_deletion(twin.sync())
+    assert_settled(user, twin, expected=dict.fromkeys(("INBOX", "A", "B"), [1, 2, 3, 10, 11, 12]))
+    os.unlink(file_of(twin, 1, "B").path)
+    assert twin.sync().summary["deleted_remote"] == 1, "and then it is"
 
 
 def test_state_restored_without_a_change_since(user, twin):

@@ -13,7 +13,7 @@
 
 /* A world is a list of words; the wire name and the path are the name:
  *
- *   b:A/x#5   a record, with MAILBOXID x and directory inode 5
+ *   b:A/x#5   a record, with MAILBOXID x and directory inode 5; -m being made anew, -b out of a backup
  *   r:A/x     a mailbox; -n \Noselect, -v virtual
  *   l:A#5     a directory; -p plain, -d damaged, -i incomplete
  *
@@ -61,6 +61,8 @@ static void add_word(struct fixture *f, const char *word)
 			.wire = name,
 			.path = name,
 			.mailbox_id = id,
+			.remaking = has_option(word, "-m"),
+			.restoring = has_option(word, "-b"),
 		};
 		record->stamps[STAMP_DIR].inode = inode;
 	} else if (word[0] == 'r') {
@@ -247,6 +249,26 @@ static void test_modes(void)
 		{"a", "b:A r:A", "A create-local"},
 		{"a", "b:A l:A", "A ignore"},
 		{"a", "l:A", "A ignore"},
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+/* F8, in a later run than the one that began it: not completed, so nothing of it is removed, and a
+ * directory that was half made is made. */
+static void test_begun_again(void)
+{
+	static const struct row rows[] = {
+		{"", "b:A-m r:A l:A", "A sync"},
+		{"", "b:A-m r:A l:A-i", "A create-local"},
+		{"", "b:INBOX-m r:INBOX l:INBOX-i", "INBOX create-local"},
+		{"", "b:A-m r:A", "A create-local"},
+		{"", "b:A-m l:A", "A create-remote"},
+		{"", "b:A-m r:A l:A-d", "A bad"},
+		{"", "b:A-m l:A-i", "A bad"},
+		{"", "b:A-b r:A", "A create-local"},
+		{"", "b:A-b l:A", "A create-remote"},
+		{"", "b:A-b r:A l:A-i", "A bad"},
 	};
 
 	check_rows(rows, ARRAY_SIZE(rows));
@@ -455,6 +477,7 @@ int main(void)
 	static const struct test_case cases[] = {
 		{"F1-F8 here and there", test_presence},
 		{"F9 modes", test_modes},
+		{"F8, F9 begun in an earlier run", test_begun_again},
 		{"F10, F11 renames", test_renames},
 		{"F12 names in use", test_barred_renames},
 		{"F13 damage", test_damage},

@@ -295,6 +295,7 @@ static bool same_folder(const struct folder_record *a, const struct folder_recor
 	       x.uidvalidity == y.uidvalidity && x.uidnext == y.uidnext && x.exists == y.exists &&
 	       x.highestmodseq == y.highestmodseq && x.permanent == y.permanent &&
 	       x.permanent_keywords == y.permanent_keywords && x.read_only == y.read_only &&
+	       x.remaking == y.remaking && x.restoring == y.restoring &&
 	       x.last_sync == y.last_sync && x.messages == y.messages && x.unread == y.unread &&
 	       x.held == y.held && x.parked == y.parked && x.skipped == y.skipped &&
 	       x.pending == y.pending;
@@ -313,7 +314,8 @@ static void test_folders(void)
 	a = make_folder(state_new_folder_id(bed.state), "Entw\xc3\xbcrfe/\xff");
 	b = make_folder(state_new_folder_id(bed.state), "INBOX");
 	b.delimiter = '\0';
-	b.noselect = b.read_only = true;
+	b.noselect = b.read_only = b.remaking = true;
+	a.restoring = true;
 	CU_ASSERT_EQUAL(a.id, 1);
 	CU_ASSERT_EQUAL(b.id, 2);
 	state_put_folder(bed.batch, &b);
