@@ -75,6 +75,7 @@ int find_appended(struct worker *worker, const struct sync_folder *folder,
 	int result;
 
 	appended.look.wire_now = folder->wire_now;
+	appended.look.status = folder->status;
 	snapshot_init(snapshot);
 	result = see_new(worker, &appended, err);
 	if (result == 0)
