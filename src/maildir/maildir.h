@@ -192,10 +192,9 @@ int maildir_change_letters(struct maildir_folder *folder, const char *base, cons
  * touched for 10 seconds: a mail reader may be between link and unlink. Else it does nothing. */
 int maildir_drop_second(struct maildir_folder *folder, const char *place, struct error *err);
 
-/* Unlinks the file if it still is the message: inode equal, or else content equal.
- * ERROR_NOT_FOUND, ERROR_CHANGED. */
-int maildir_delete(struct maildir_folder *folder, const char *base, uint64_t inode,
-		   const struct hash *content, struct error *err);
+/* Unlinks the file if it still is the message of the record: base name, inode, time and size as we gave
+ * them, or else content equal (or inode, where no content is recorded). ERROR_NOT_FOUND, ERROR_CHANGED. */
+int maildir_delete(struct maildir_folder *folder, const struct record *record, struct error *err);
 
 /* Moves a file to another folder of the root under a base name that is free there, keeping its info
  * (letters: the new info's letters; NULL keeps them). Link, then unlink; on another device a durable

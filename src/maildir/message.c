@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "core/snapshot.h"
 
 #define TRIES 4
 #define BUFFER (128 * 1024)
@@ -218,35 +219,56 @@ int maildir_verify(struct maildir_folder *folder, const char *base, uint64_t ino
 	return verify(folder, base, inode, content, &place, err);
 }
 
-int maildir_delete(struct maildir_folder *folder, const char *base, uint64_t inode,
-		   const struct hash *content, struct error *err)
+/* Nobody has written to it since the record: any write would show in its time. The times that we give
+ * files have no fractions of a second, so a write within the same second shows as well; a file with other
+ * times, a local delivery, is not believed so easily. */
+static bool is_untouched(const struct record *record, const struct stat *st)
 {
-	bool known = content != NULL && !hash_is_none(content);
+	return record->inode != 0 && record->inode == st->st_ino && record->trace != 0 &&
+	       st->st_mtim.tv_nsec == 0 &&
+	       file_trace(st->st_mtim.tv_sec, (uint64_t)st->st_size) == record->trace;
+}
 
+/* The inode alone does not tell that the file was written over in place, so the contents are compared
+ * where there is doubt; that takes time, so the file is looked at once more. */
+static int find_doomed(struct maildir_folder *folder, const struct record *record,
+		       struct place *place, struct error *err)
+{
+	bool known = !hash_is_none(&record->content);
+	ino_t inode;
+
+	if (locate(folder, record->base, LOCATE_SURELY, place, err) != 0)
+		return -1;
+	if (is_untouched(record, &place->st))
+		return 0;
+	if (verify(folder, record->base, known ? 0 : record->inode, &record->content, place, err) !=
+	    0)
+		return -1;
+	inode = place->st.st_ino;
+	if (fstatat(folder->sub[place->sub], place->name, &place->st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    place->st.st_ino != inode)
+		return error_set(err, ERROR_CHANGED, "%s/%s was just replaced", folder->path,
+				 place->name);
+	return 0;
+}
+
+int maildir_delete(struct maildir_folder *folder, const struct record *record, struct error *err)
+{
 	for (int i = 0; i < TRIES; i++) {
 		struct place place;
-		struct stat st;
-		int fd;
 
-		/* The inode does not tell that the file was written over in place. */
-		if (verify(folder, base, known ? 0 : inode, content, &place, err) != 0)
+		if (find_doomed(folder, record, &place, err) != 0)
 			return -1;
-		fd = folder->sub[place.sub];
-		if (fstatat(fd, place.name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			if (st.st_ino != place.st.st_ino)
-				return error_set(err, ERROR_CHANGED, "%s/%s was just replaced",
-						 folder->path, place.name);
-			if (unlinkat(fd, place.name, 0) == 0) {
-				folder->dirty[place.sub] = true;
-				return 0;
-			}
+		if (unlinkat(folder->sub[place.sub], place.name, 0) == 0) {
+			folder->dirty[place.sub] = true;
+			return 0;
 		}
 		if (errno != ENOENT)
 			return error_errno(err, ERROR_LOCAL, "cannot remove %s/%s", folder->path,
 					   place.name);
 	}
 	return error_set(err, ERROR_CHANGED, "%s/%.200s: another program keeps renaming it",
-			 folder->path, base);
+			 folder->path, record->base);
 }
 
 /* The name that the file gets; 1 if it has it already. */

@@ -141,6 +141,10 @@ int account_begin_writing(struct account *account, struct error *err);
 int account_raise_epoch(struct account *account, struct error *err);
 int account_note_full_check(struct account *account, struct error *err); /* after a full run */
 
+/* Records that may be committed in any portions are: a transaction holds each page that it changes in
+ * memory, and a record may mean two. */
+#define COMMIT_AT_ONCE 512
+
 /* ---- workers.c ---- */
 typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct error *err);
 /* Calls fn for every folder for which wants says so, on up to `connections` connections. An error that

@@ -279,6 +279,24 @@ static int book(struct flagging *f, struct flag_job *job, struct arena *arena, s
 	return 0;
 }
 
+/* Each record by itself: what is not written is found equal on both sides in the next run. */
+static int book_all(struct flagging *f, struct error *err)
+{
+	struct arena *arena = arena_new();
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < f->n; i++) {
+		result = book(f, &f->jobs[i], arena, err);
+		if (result != 0 || (i + 1) % COMMIT_AT_ONCE != 0)
+			continue;
+		result = state_commit(f->worker->batch, f->account->keywords, err);
+		arena_free(&arena);
+		arena = arena_new();
+	}
+	arena_free(&arena);
+	return result == 0 ? state_commit(f->worker->batch, f->account->keywords, err) : result;
+}
+
 static int change_flags(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct flagging f = {
@@ -287,7 +305,6 @@ static int change_flags(struct worker *worker, struct sync_folder *folder, struc
 		.folder = folder,
 		.number = folder_number(worker->account, folder),
 	};
-	struct arena *arena = arena_new();
 	int result;
 
 	collect(&f);
@@ -298,12 +315,9 @@ static int change_flags(struct worker *worker, struct sync_folder *folder, struc
 		result = change_file(&f, &f.jobs[i], err);
 	if (result == 0)
 		result = maildir_folder_sync(folder->dir, err);
-	for (size_t i = 0; result == 0 && i < f.n; i++)
-		result = book(&f, &f.jobs[i], arena, err);
 	if (result == 0)
-		result = state_commit(worker->batch, f.account->keywords, err);
+		result = book_all(&f, err);
 	free(f.jobs);
-	arena_free(&arena);
 	return result;
 }
 

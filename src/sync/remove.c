@@ -103,8 +103,7 @@ static int delete_file(struct worker *worker, struct sync_folder *folder, struct
 
 	if (found <= 0)
 		return found;
-	if (record.base[0] == '\0' ||
-	    maildir_delete(folder->dir, record.base, record.inode, &record.content, err) == 0) {
+	if (record.base[0] == '\0' || maildir_delete(folder->dir, &record, err) == 0) {
 		tell_change(worker->account, CHANGE_DELETE_LOCAL, folder, action->uid, action->base,
 			    NULL);
 		action->done = true;
@@ -119,6 +118,25 @@ static int delete_file(struct worker *worker, struct sync_folder *folder, struct
 	return 0; /* or it has just been removed or moved: the next run looks */
 }
 
+/* Record by record they may be forgotten: one that is left is found gone on both sides in the next run. */
+static int forget_deleted(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		const struct action *action = &folder->actions[i];
+
+		if ((action->verb != VERB_DELETE_LOCAL && action->verb != VERB_EXPUNGE) ||
+		    !action->done)
+			continue;
+		state_delete_record(worker->batch, folder->record.id, action->uid);
+		if (++n % COMMIT_AT_ONCE == 0 &&
+		    state_commit(worker->batch, worker->account->keywords, err) != 0)
+			return -1;
+	}
+	return state_commit(worker->batch, worker->account->keywords, err);
+}
+
 static int delete_files(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	if (folder_open_dir(worker->account, folder, err) != 0)
@@ -131,15 +149,8 @@ static int delete_files(struct worker *worker, struct sync_folder *folder, struc
 	}
 	if (maildir_folder_sync(folder->dir, err) != 0)
 		return -1;
-	for (size_t i = 0; i < folder->n_actions; i++) {
-		const struct action *action = &folder->actions[i];
-
-		if ((action->verb == VERB_DELETE_LOCAL || action->verb == VERB_EXPUNGE) &&
-		    action->done)
-			state_delete_record(worker->batch, folder->record.id, action->uid);
-	}
 	worker->account->committed = true;
-	return state_commit(worker->batch, worker->account->keywords, err);
+	return forget_deleted(worker, folder, err);
 }
 
 static bool wants_deletion(const struct sync_folder *folder)
