@@ -30,8 +30,11 @@ struct writer {
 static int get(struct writer *writer, enum database database, struct key *of, MDB_val *data)
 {
 	MDB_val key = key_value(of);
+	int rc = mdb_get(writer->txn, writer->state->dbi[database], &key, data);
 
-	return mdb_get(writer->txn, writer->state->dbi[database], &key, data);
+	if (rc == 0)
+		page_touched(writer->state, data->mv_data);
+	return rc;
 }
 
 /* Puts what is in writer->value. */
@@ -326,7 +329,6 @@ static int write_batch(struct state_batch *batch, uint32_t keywords)
 		rc = put_next_folder(&writer, state->next_folder);
 	for (size_t i = 0; rc == 0 && i < batch->n; i++) {
 		rc = make_change(&writer, &batch->changes[i]);
-		pages_touched(state, 1);
 	}
 	if (rc == 0)
 		rc = mdb_txn_commit(writer.txn);

@@ -7,8 +7,9 @@
 
 #include "base/log.h"
 
-/* Of pages touched one by one. Each may bring fifteen neighbours: 1 MiB at the most. */
-#define TOUCHED_MOST 16
+/* The kernel maps a page with the fifteen around it: 512 KiB at the most. */
+#define BLOCK_BITS 16
+#define TOUCHED_MOST 8
 #define SMALL_FILE 256 /* pages: 1 MiB */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
@@ -180,18 +181,23 @@ void pages_give_back(struct state *state)
 	size_t len;
 
 	state->touched = 0;
+	state->last_block = 0;
 	if (state->map == NULL || mdb_env_info(state->env, &info) != 0)
 		return;
 	len = (info.me_last_pgno + 1) * state->page_size;
 	madvise(state->map, len < info.me_mapsize ? len : info.me_mapsize, MADV_DONTNEED);
 }
 
-void pages_touched(struct state *state, size_t pages)
+void page_touched(struct state *state, const void *at)
 {
+	uintptr_t block = (uintptr_t)at >> BLOCK_BITS;
 	MDB_envinfo info;
 
-	state->touched += pages;
-	if (state->touched < TOUCHED_MOST)
+	/* Records are mostly looked for in their order: the next one is beside the last. */
+	if (block == state->last_block)
+		return;
+	state->last_block = block;
+	if (++state->touched < TOUCHED_MOST)
 		return;
 	/* All of a small file may stay: to fetch its pages again costs more than they take. */
 	if (mdb_env_info(state->env, &info) == 0 && info.me_last_pgno < SMALL_FILE)

@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* How much of a walk may stay in memory. */
-#define WALK_HOLD ((size_t)256 << 10)
-
 static void lock(struct state *state)
 {
 	pthread_mutex_lock(&state->mutex);
@@ -173,7 +170,6 @@ struct walk {
 	state_any_record_fn *fn;
 	void *ctx;
 	int answer; /* the callback's */
-	size_t held;
 };
 
 static int visit(struct walk *walk, const MDB_val *key, const MDB_val *data)
@@ -186,11 +182,7 @@ static int visit(struct walk *walk, const MDB_val *key, const MDB_val *data)
 		return MDB_CORRUPTED;
 	record.uid = key_number(key, sizeof(uint32_t));
 	walk->answer = walk->fn(walk->ctx, key_number(key, 0), &record);
-	walk->held += key->mv_size + data->mv_size;
-	if (walk->held >= WALK_HOLD) {
-		pages_give_back(state);
-		walk->held = 0;
-	}
+	page_touched(state, data->mv_data);
 	return 0;
 }
 
@@ -217,8 +209,6 @@ static int walk_records(struct walk *walk)
 		rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
 	}
 	cursor_close(txn, cursor);
-	if (walk->held > 0)
-		pages_touched(walk->state, 1 + walk->held / 4096);
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -282,10 +272,11 @@ static int get_record(struct state *state, struct arena *arena, struct key *of,
 	rc = mdb_get(txn, state->dbi[DB_MESSAGES], &key, &data);
 	if (rc == 0 && !value_get_record(&state->codec, data.mv_data, data.mv_size, record))
 		rc = MDB_CORRUPTED;
-	if (rc == 0)
+	if (rc == 0) {
 		record->base = arena_strdup(arena, record->base);
+		page_touched(state, data.mv_data);
+	}
 	mdb_txn_abort(txn);
-	pages_touched(state, 1);
 	return rc;
 }
 
@@ -322,8 +313,9 @@ static int find_file(struct state *state, struct key *of, uint32_t *uid)
 	rc = mdb_get(txn, state->dbi[DB_FILES], &key, &data);
 	if (rc == 0 && !value_get_number(data.mv_data, data.mv_size, uid))
 		rc = MDB_CORRUPTED;
+	if (rc == 0)
+		page_touched(state, data.mv_data);
 	mdb_txn_abort(txn);
-	pages_touched(state, 1);
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 

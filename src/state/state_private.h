@@ -38,7 +38,8 @@ struct state {
 	size_t n_tallies;
 	char *map;              /* where LMDB mapped the file; NULL: not known */
 	size_t page_size;       /* LMDB's */
-	size_t touched;         /* pages looked at since they were given back last */
+	size_t touched;         /* pieces of the map looked at since they were given back last */
+	uintptr_t last_block;   /* the last of them */
 	bool sound;             /* the file was found to be, when it was opened */
 	char clean[CLEAN_ROOM]; /* what DIR/clean says (state.c) */
 };
@@ -71,7 +72,7 @@ int state_ready(struct state *state, struct error *err);
 /* LMDB's pages are pages of a mapped file and count as resident memory, together with the
  * fifteen around each that the kernel maps along. So those that were touched are given back
  * now and then; they stay in the page cache. */
-void pages_touched(struct state *state, size_t pages);
+void page_touched(struct state *state, const void *at); /* an address in the map */
 void pages_give_back(struct state *state);
 
 /* The directory and its files (dir.c). */
