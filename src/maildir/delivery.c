@@ -54,7 +54,8 @@ int tmp_create(const struct maildir_folder *folder, char out[NAME_MAX + 1], stru
 		if (errno != EEXIST)
 			break;
 	}
-	return error_errno(err, ERROR_LOCAL, "cannot create a file in %s/tmp", folder->path);
+	return error_errno(err, folder_trouble(errno), "cannot create a file in %s/tmp",
+			   folder->path);
 }
 
 int delivery_begin(struct delivery **delivery, struct maildir_folder *folder, struct error *err)

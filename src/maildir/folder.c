@@ -110,6 +110,19 @@ char *path_join(const char *path, const char *name)
 	return strcmp(path, ".") == 0 ? xstrdup(name) : xasprintf("%s/%s", path, name);
 }
 
+enum error_kind folder_trouble(int why)
+{
+	switch (why) {
+	case EACCES:
+	case EPERM:
+	case ELOOP:
+	case EXDEV:
+	case ENOTDIR:
+	case ENAMETOOLONG: return ERROR_CHANGED;
+	default: return ERROR_LOCAL;
+	}
+}
+
 static int explain_open(const struct maildir *maildir, const char *path, int why, struct error *err)
 {
 	errno = why;
@@ -118,16 +131,20 @@ static int explain_open(const struct maildir *maildir, const char *path, int why
 		return error_set(err, ERROR_NOT_FOUND, "%s/%s does not exist", maildir->root, path);
 	case ELOOP:
 		return error_set(
-			err, ERROR_LOCAL,
+			err, ERROR_CHANGED,
 			"%s/%s is or lies behind a symlink, which is not followed below the root",
 			maildir->root, path);
 	case EXDEV:
-		return error_set(err, ERROR_LOCAL,
+		return error_set(err, ERROR_CHANGED,
 				 "%s/%s is or lies on another file system mounted below the root",
 				 maildir->root, path);
 	case ENOTDIR:
-		return error_set(err, ERROR_LOCAL, "%s/%s is not a directory", maildir->root, path);
-	default: return error_errno(err, ERROR_LOCAL, "cannot open %s/%s", maildir->root, path);
+		return error_set(err, ERROR_CHANGED, "%s/%s is not a directory", maildir->root,
+				 path);
+	default:
+		errno = why;
+		return error_errno(err, folder_trouble(why), "cannot open %s/%s", maildir->root,
+				   path);
 	}
 }
 
@@ -156,16 +173,16 @@ int open_subdirectory(int directory, const char *path, enum subdirectory sub, st
 	if (fd >= 0)
 		return fd;
 	if (errno == ENOENT)
-		return error_set(err, ERROR_LOCAL,
+		return error_set(err, ERROR_CHANGED,
 				 "folder %s is damaged: its directory \"%s\" is missing", path,
 				 name);
 	if (errno == ELOOP || errno == EXDEV || errno == ENOTDIR)
-		return error_set(err, ERROR_LOCAL, "folder %s is damaged: \"%s\" in it is %s", path,
-				 name,
+		return error_set(err, ERROR_CHANGED, "folder %s is damaged: \"%s\" in it is %s",
+				 path, name,
 				 errno == ELOOP   ? "a symlink"
 				 : errno == EXDEV ? "a mount point"
 						  : "not a directory");
-	return error_errno(err, ERROR_LOCAL, "folder %s: cannot open \"%s\"", path, name);
+	return error_errno(err, folder_trouble(errno), "folder %s: cannot open \"%s\"", path, name);
 }
 
 static int open_parts(struct maildir_folder *folder, struct error *err)
@@ -180,7 +197,7 @@ static int open_parts(struct maildir_folder *folder, struct error *err)
 	if (folder->sub[SUB_NEW] < 0)
 		return -1;
 	if (mkdirat(folder->fd, "tmp", 0700) != 0 && errno != EEXIST)
-		return error_errno(err, ERROR_LOCAL, "folder %s: cannot create \"tmp\"",
+		return error_errno(err, folder_trouble(errno), "folder %s: cannot create \"tmp\"",
 				   folder->path);
 	folder->sub[SUB_TMP] = open_subdirectory(folder->fd, folder->path, SUB_TMP, err);
 	return folder->sub[SUB_TMP] < 0 ? -1 : 0;
@@ -240,16 +257,17 @@ static int take_all(struct maildir *maildir, int fd, const char *path,
 	struct statx directory, part;
 
 	if (stamp_take(maildir, fd, "", now, &stamps[STAMP_DIR], &directory) != 0)
-		return error_errno(err, ERROR_LOCAL, "folder %s", path);
+		return error_errno(err, folder_trouble(errno), "folder %s", path);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (stamp_take(maildir, fd, parts[i].name, now, &stamps[parts[i].stamp], &part) !=
 		    0) {
 			if (errno != ENOENT)
-				return error_errno(err, ERROR_LOCAL, "%s/%s", path, parts[i].name);
+				return error_errno(err, folder_trouble(errno), "%s/%s", path,
+						   parts[i].name);
 			memset(&stamps[parts[i].stamp], 0, sizeof(struct stamp));
 		} else if ((part.stx_mode & S_IFMT) != parts[i].type ||
 			   !same_device(&directory, &part)) {
-			return error_set(err, ERROR_LOCAL,
+			return error_set(err, ERROR_CHANGED,
 					 "folder %s is damaged: \"%s\" in it is a symlink, a mount "
 					 "point or of another kind",
 					 path, parts[i].name);

@@ -89,7 +89,8 @@ int keywords_file_read(struct maildir_folder *folder, struct keywords_file *file
 	if (file_read_small(folder->fd, FILE_NAME, FILE_MAX, &data, &len) != 0) {
 		if (errno == ENOENT)
 			return 0;
-		return error_errno(err, ERROR_LOCAL, "cannot read %s/" FILE_NAME, folder->path);
+		return error_errno(err, folder_trouble(errno), "cannot read %s/" FILE_NAME,
+				   folder->path);
 	}
 	keywords_parse(data, len, file);
 	free(data);
@@ -118,12 +119,12 @@ static int take_lock(struct maildir_folder *folder, struct error *err)
 			return 0;
 		}
 		if (errno != EEXIST)
-			return error_errno(err, ERROR_LOCAL, "cannot create %s/" LOCK_NAME,
-					   folder->path);
+			return error_errno(err, folder_trouble(errno),
+					   "cannot create %s/" LOCK_NAME, folder->path);
 		break_stale_lock(folder->fd);
 		nanosleep(&pause, NULL);
 	}
-	return error_set(err, ERROR_BUSY, "%s/" LOCK_NAME " is held by another program",
+	return error_set(err, ERROR_CHANGED, "%s/" LOCK_NAME " is held by another program",
 			 folder->path);
 }
 

@@ -78,6 +78,9 @@ int stamp_take(const struct maildir *maildir, int fd, const char *name, int64_t 
 /* Within how many nanoseconds two changes of a directory may have the same times; 0: they never have. */
 int64_t stamp_step(const struct maildir *maildir, const struct stamp *stamp);
 bool stamp_same(const struct stamp *a, const struct stamp *b); /* whatever racy says */
+/* What an errno means where one folder is concerned: ERROR_CHANGED if it is that folder's trouble alone
+ * (rights, a symlink in its place), so that the others go on; ERROR_LOCAL if it is the disk's. */
+enum error_kind folder_trouble(int why);
 /* Opens a directory below the root; the errors of maildir_folder_open, and errno. */
 int open_directory(const struct maildir *maildir, const char *path, int flags, struct error *err);
 int open_subdirectory(int directory, const char *path, enum subdirectory sub, struct error *err);

@@ -26,11 +26,12 @@ static int make_one(const struct maildir *maildir, int parent, const char *name,
 	if (mkdirat(parent, name, 0700) != 0) {
 		if (errno == EEXIST)
 			return 0;
-		return error_errno(err, ERROR_LOCAL, "cannot create %s/%s", maildir->root, path);
+		return error_errno(err, folder_trouble(errno), "cannot create %s/%s", maildir->root,
+				   path);
 	}
 	if (fsync(parent) != 0)
-		return error_errno(err, ERROR_LOCAL, "cannot make %s/%s durable", maildir->root,
-				   path);
+		return error_errno(err, folder_trouble(errno), "cannot make %s/%s durable",
+				   maildir->root, path);
 	return 0;
 }
 
@@ -66,8 +67,8 @@ static int make_parts(const struct maildir *maildir, int fd, const char *path, s
 		part = openat(fd, "maildirfolder",
 			      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (part < 0 && errno != EEXIST)
-			return error_errno(err, ERROR_LOCAL, "cannot create maildirfolder in %s",
-					   path);
+			return error_errno(err, folder_trouble(errno),
+					   "cannot create maildirfolder in %s", path);
 		if (part >= 0) {
 			close(part);
 			made++;
@@ -77,7 +78,7 @@ static int make_parts(const struct maildir *maildir, int fd, const char *path, s
 		if (mkdirat(fd, subdirectory_names[order[i]], 0700) == 0)
 			made++;
 		else if (errno != EEXIST)
-			return error_errno(err, ERROR_LOCAL, "cannot create %s/%s", path,
+			return error_errno(err, folder_trouble(errno), "cannot create %s/%s", path,
 					   subdirectory_names[order[i]]);
 		part = open_subdirectory(fd, path, order[i], err);
 		if (part < 0)
@@ -85,7 +86,7 @@ static int make_parts(const struct maildir *maildir, int fd, const char *path, s
 		close(part);
 	}
 	if (made != 0 && fsync(fd) != 0)
-		return error_errno(err, ERROR_LOCAL, "cannot make %s durable", path);
+		return error_errno(err, folder_trouble(errno), "cannot make %s durable", path);
 	return 0;
 }
 
@@ -111,8 +112,8 @@ static int rename_between(struct maildir *maildir, const char *const paths[2], c
 	struct stat st;
 
 	if (fstatat(fds[0], names[0], &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return error_errno(err, errno == ENOENT ? ERROR_NOT_FOUND : ERROR_LOCAL, "%s/%s",
-				   maildir->root, paths[0]);
+		return error_errno(err, errno == ENOENT ? ERROR_NOT_FOUND : folder_trouble(errno),
+				   "%s/%s", maildir->root, paths[0]);
 	if (!S_ISDIR(st.st_mode))
 		return error_set(err, ERROR_LOCAL, "%s/%s is not a directory", maildir->root,
 				 paths[0]);
@@ -121,12 +122,13 @@ static int rename_between(struct maildir *maildir, const char *const paths[2], c
 		return error_set(err, ERROR_CHANGED, "%s/%s is there already", maildir->root,
 				 paths[1]);
 	if (renameat(fds[0], names[0], fds[1], names[1]) != 0)
-		return error_errno(
-			err, errno == ENOTEMPTY || errno == EEXIST ? ERROR_CHANGED : ERROR_LOCAL,
-			"cannot rename %s to %s", paths[0], paths[1]);
+		return error_errno(err,
+				   errno == ENOTEMPTY || errno == EEXIST ? ERROR_CHANGED
+									 : folder_trouble(errno),
+				   "cannot rename %s to %s", paths[0], paths[1]);
 	if (fsync(fds[1]) != 0 || fsync(fds[0]) != 0)
-		return error_errno(err, ERROR_LOCAL, "cannot make the rename of %s durable",
-				   paths[0]);
+		return error_errno(err, folder_trouble(errno),
+				   "cannot make the rename of %s durable", paths[0]);
 	return 0;
 }
 
@@ -165,13 +167,13 @@ static int is_missing(const struct maildir *maildir, int parent, const char *pat
 
 	/* In a directory that was itself removed everything seems absent. */
 	if (fstat(parent, &st) != 0 || st.st_nlink == 0)
-		return error_set(err, ERROR_LOCAL, "the directory around %s/%s was removed",
+		return error_set(err, ERROR_CHANGED, "the directory around %s/%s was removed",
 				 maildir->root, path);
 	if (fstatat(parent, slash != NULL ? slash + 1 : path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	if (errno == ENOENT)
 		return 1;
-	return error_errno(err, ERROR_LOCAL, "%s/%s", maildir->root, path);
+	return error_errno(err, folder_trouble(errno), "%s/%s", maildir->root, path);
 }
 
 /* A whole tree may be gone: then the nearest level above that is left must be a directory. */

@@ -78,8 +78,8 @@ static int clear_part(int parent, const char *part, const struct directory_parts
 
 	if (fd < 0)
 		return errno == ENOENT ? 0
-				       : error_errno(err, ERROR_LOCAL, "cannot read %s/%s",
-						     parts->path, part);
+				       : error_errno(err, folder_trouble(errno),
+						     "cannot read %s/%s", parts->path, part);
 	directory_reader_init(&reader, fd, 32768);
 	while (result == 0 && (got = directory_read(&reader, &entry)) == 1) {
 		bool known = courier || filename_is_index(entry.name) ||
@@ -88,11 +88,12 @@ static int clear_part(int parent, const char *part, const struct directory_parts
 		if (!known || is_directory(fd, &entry))
 			result = unknown(parts->path, part, entry.name, err);
 		else if (parts->act && unlinkat(fd, entry.name, 0) != 0 && errno != ENOENT)
-			result = error_errno(err, ERROR_LOCAL, "cannot remove %s/%s/%s",
+			result = error_errno(err, folder_trouble(errno), "cannot remove %s/%s/%s",
 					     parts->path, part, entry.name);
 	}
 	if (got < 0)
-		result = error_errno(err, ERROR_LOCAL, "cannot read %s/%s", parts->path, part);
+		result = error_errno(err, folder_trouble(errno), "cannot read %s/%s", parts->path,
+				     part);
 	directory_reader_release(&reader);
 	close(fd);
 	return result;
@@ -107,7 +108,7 @@ static int remove_part(int fd, const char *name, const struct directory_parts *p
 		return error_set(err, ERROR_CHANGED,
 				 "folder %s is not removed: something was just put into %s",
 				 parts->path, name);
-	return error_errno(err, ERROR_LOCAL, "cannot remove %s/%s", parts->path, name);
+	return error_errno(err, folder_trouble(errno), "cannot remove %s/%s", parts->path, name);
 }
 
 static bool is_mail_part(const char *name)
@@ -130,7 +131,7 @@ static int treat_entry(int fd, const struct directory_entry *entry,
 	if (!filename_is_index(entry->name))
 		return unknown(parts->path, "", entry->name, err);
 	if (parts->act && unlinkat(fd, entry->name, 0) != 0 && errno != ENOENT)
-		return error_errno(err, ERROR_LOCAL, "cannot remove %s/%s", parts->path,
+		return error_errno(err, folder_trouble(errno), "cannot remove %s/%s", parts->path,
 				   entry->name);
 	return 0;
 }
@@ -142,12 +143,12 @@ static int treat_all(int fd, const struct directory_parts *parts, struct error *
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0, got = 0;
 
 	if (copy < 0)
-		return error_errno(err, ERROR_LOCAL, "cannot read %s", parts->path);
+		return error_errno(err, folder_trouble(errno), "cannot read %s", parts->path);
 	directory_reader_init(&reader, copy, 32768);
 	while (result == 0 && (got = directory_read(&reader, &entry)) == 1)
 		result = treat_entry(fd, &entry, parts, err);
 	if (got < 0)
-		result = error_errno(err, ERROR_LOCAL, "cannot read %s", parts->path);
+		result = error_errno(err, folder_trouble(errno), "cannot read %s", parts->path);
 	directory_reader_release(&reader);
 	close(copy);
 	return result;
@@ -170,7 +171,7 @@ static int remove_own_parts(int fd, struct directory_parts *parts, struct error 
 	}
 	if (treat_all(fd, parts, err) != 0)
 		return -1;
-	return fsync(fd) == 0 ? 0 : error_errno(err, ERROR_LOCAL, "%s", parts->path);
+	return fsync(fd) == 0 ? 0 : error_errno(err, folder_trouble(errno), "%s", parts->path);
 }
 
 static int empty_hidden(int root, const char *hidden, int fd, struct directory_parts *parts,
@@ -180,7 +181,7 @@ static int empty_hidden(int root, const char *hidden, int fd, struct directory_p
 	if (treat_all(fd, parts, err) != 0)
 		return -1;
 	if (unlinkat(root, hidden, AT_REMOVEDIR) != 0 || fsync(root) != 0)
-		return error_errno(err, ERROR_LOCAL, "cannot remove %s", parts->path);
+		return error_errno(err, folder_trouble(errno), "cannot remove %s", parts->path);
 	return 0;
 }
 
@@ -198,7 +199,8 @@ static int remove_leaf(const struct maildir *maildir, int parent, int fd, const 
 	if (renameat(parent, name, root, hidden) != 0) {
 		root = parent;
 		if (errno != EXDEV || renameat(parent, name, root, hidden) != 0)
-			return error_errno(err, ERROR_LOCAL, "cannot remove %s", parts->path);
+			return error_errno(err, folder_trouble(errno), "cannot remove %s",
+					   parts->path);
 	}
 	if (treat_all(fd, parts, err) != 0) {
 		if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
@@ -207,7 +209,7 @@ static int remove_leaf(const struct maildir *maildir, int parent, int fd, const 
 	}
 	if (empty_hidden(root, hidden, fd, parts, err) != 0)
 		return -1;
-	return fsync(parent) == 0 ? 0 : error_errno(err, ERROR_LOCAL, "%s", parts->path);
+	return fsync(parent) == 0 ? 0 : error_errno(err, folder_trouble(errno), "%s", parts->path);
 }
 
 /* What a killed removal left in the root. Something of value in it stays, under its hidden name. */
@@ -221,7 +223,7 @@ int maildir_clean_removed(struct maildir *maildir, struct error *err)
 		return 0;
 	fd = openat(maildir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return error_errno(err, ERROR_LOCAL, "cannot read %s", maildir->root);
+		return error_errno(err, folder_trouble(errno), "cannot read %s", maildir->root);
 	directory_reader_init(&reader, fd, 32768);
 	while ((got = directory_read(&reader, &entry)) == 1) {
 		struct directory_parts parts = {.path = entry.name};
@@ -236,7 +238,7 @@ int maildir_clean_removed(struct maildir *maildir, struct error *err)
 		close(hidden);
 	}
 	if (got < 0)
-		error_errno(err, ERROR_LOCAL, "cannot read %s", maildir->root);
+		error_errno(err, folder_trouble(errno), "cannot read %s", maildir->root);
 	directory_reader_release(&reader);
 	close(fd);
 	maildir->has_removed = false;

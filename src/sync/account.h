@@ -69,9 +69,10 @@ struct sync_folder {
 	bool plan_told;     /* its creation, rename or removal was carried out */
 	bool remote_same;   /* as the base remembers it, as far as LIST and the stamps tell */
 	bool local_same;
-	bool viewed;       /* its view was read, and has yet to be checked */
-	bool view_good;    /* its count agreed */
-	bool local_looked; /* in this run: its stamps are of this run */
+	bool viewed;         /* its view was read, and has yet to be checked */
+	bool view_good;      /* its count agreed */
+	bool local_unproved; /* its directory changed under the scan: files may be there unseen */
+	bool local_looked;   /* in this run: its stamps are of this run */
 	bool remote_looked;
 	bool incomplete; /* something was left undone: its stamps and MODSEQ are not committed */
 	bool failed;     /* no more of it in this run */
@@ -268,6 +269,7 @@ int find_copies(struct account *account, struct error *err); /* among the upload
 
 /* ---- hold.c ---- */
 void leave_crossing(struct account *account);
+void leave_unproved(struct account *account);
 void hold_deletions(struct account *account);
 
 /* ---- planner.c ---- */

@@ -6,28 +6,42 @@
 
 #include "core/guard.h"
 
+typedef bool leaves_fn(struct account *account, const struct sync_folder *folder,
+		       const struct action *action);
+
+/* Takes actions off a folder's list for this run; how many. */
+static unsigned leave(struct account *account, struct sync_folder *folder, leaves_fn *leaves)
+{
+	size_t kept = 0;
+	unsigned left;
+
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		struct action action = folder->actions[i];
+
+		if (!leaves(account, folder, &action)) {
+			folder->actions[kept++] = action;
+			continue;
+		}
+		folder->incomplete = true;
+		action_is_left(account, &action);
+	}
+	left = (unsigned)(folder->n_actions - kept);
+	folder->n_actions = kept;
+	return left;
+}
+
+static bool crosses(struct account *account, const struct sync_folder *folder,
+		    const struct action *action)
+{
+	return !folder->named || (action->file_folder != NO_FOLDER &&
+				  !folder_at(account, action->file_folder)->named);
+}
+
 /* With a part of the folders named, moves over the border are left for a full run. */
 void leave_crossing(struct account *account)
 {
-	for (size_t i = 0; account->options->n_patterns != 0 && i < account->n_folders; i++) {
-		struct sync_folder *folder = &account->folders[i];
-		size_t kept = 0;
-
-		for (size_t j = 0; j < folder->n_actions; j++) {
-			struct action action = folder->actions[j];
-			struct sync_folder *other = action.file_folder != NO_FOLDER
-							    ? folder_at(account, action.file_folder)
-							    : folder;
-
-			if (folder->named && other->named) {
-				folder->actions[kept++] = action;
-			} else {
-				folder->incomplete = true;
-				action_is_left(account, &action);
-			}
-		}
-		folder->n_actions = kept;
-	}
+	for (size_t i = 0; account->options->n_patterns != 0 && i < account->n_folders; i++)
+		leave(account, &account->folders[i], crosses);
 }
 
 static bool is_deletion(const struct action *action, enum direction direction)
@@ -51,6 +65,46 @@ static bool is_deletion(const struct action *action, enum direction direction)
 	case VERB_REPORT: break;
 	}
 	return false;
+}
+
+static bool is_unproved(struct account *account, const struct sync_folder *folder,
+			const struct action *action)
+{
+	(void)account;
+	(void)folder;
+	return action->verb != VERB_EXPUNGE && is_deletion(action, DIRECTION_REMOTE);
+}
+
+/* A folder whose files were not all seen, though they may be there; NULL: none. */
+static const struct sync_folder *find_unseen(const struct account *account)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		const struct sync_folder *folder = &account->folders[i];
+
+		if (folder->record.id != 0 &&
+		    (folder->failed || folder->local_unproved || folder->plan.verb == FOLDER_BAD))
+			return folder;
+	}
+	return NULL;
+}
+
+/* A file that is missing in one folder may have been moved into one that could not be read: not seen
+ * is not gone, so nothing is removed on the server until all folders were seen. */
+void leave_unproved(struct account *account)
+{
+	const struct sync_folder *unseen = find_unseen(account);
+
+	for (size_t i = 0; unseen != NULL && i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+		unsigned n = leave(account, folder, is_unproved);
+
+		if (n != 0)
+			tell_problem(
+				account, PROBLEM_FOLDER, folder,
+				"%u removal%s on the server must wait until %s can be read: the "
+				"messages may have been moved there",
+				n, n == 1 ? "" : "s", unseen->plan.name);
+	}
 }
 
 static bool was_held(struct account *account, const struct action *action)

@@ -456,6 +456,7 @@ int plan_all(struct account *account, struct error *err)
 	if (find_copies(account, err) != 0)
 		return -1;
 	leave_crossing(account);
+	leave_unproved(account);
 	hold_deletions(account);
 	tell_rules(account);
 	count_total(account);

@@ -190,6 +190,7 @@ int scan_local(struct account *account, struct sync_folder *folder, struct error
 	snapshot_local_end(&folder->snapshot, proved);
 	settle_barred(&scan);
 	folder->incomplete |= !proved;
+	folder->local_unproved = !proved;
 	folder->local_looked = true;
 	folder->letters_known = true;
 	for (size_t i = 0; i < folder->snapshot.n_suspects; i++) {

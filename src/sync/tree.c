@@ -217,11 +217,12 @@ static int prove_absence(struct account *account, struct sync_folder *folder, st
 		}
 	} else if (folder->plan.verb == FOLDER_DELETE_REMOTE) {
 		there = maildir_is_absent(account->maildir, folder->plan.path, err);
-		if (there < 0)
+		if (there < 0 && !error_is_local_to_folder(err))
 			return -1;
-		if (there == 0) {
+		if (there != 1) {
 			folder->plan.verb = FOLDER_BAD;
-			folder->plan.reason = "its directory cannot be read";
+			folder->plan.reason = there == 0 ? "its directory cannot be read"
+							 : arena_strdup(account->arena, err->text);
 		}
 	}
 	return 0;

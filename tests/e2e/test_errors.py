@@ -1,5 +1,6 @@
 """What goes wrong ends with the documented exit status and says one clear thing."""
 import os
+import shutil
 import signal
 import socket
 import time
@@ -209,6 +210,66 @@ def test_a_directory_that_cannot_be_written(user, make_twin, tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
     twin = make_twin(user, maildir=str(tmp_path / "closed" / "Mail"))
     one_line(twin.run("sync"), 74, "closed")
+
+
+def spoil(path, how):
+    """Returns what mends it."""
+    if how == "closed":
+        if os.getuid() == 0:
+            pytest.skip("root may read everything")
+        os.chmod(path, 0)
+        return lambda: os.chmod(path, 0o700)
+    os.rename(path, path + ".away")
+    if how == "symlink":
+        os.symlink(path + ".away", path)
+
+    def mend():
+        if os.path.islink(path):
+            os.unlink(path)
+        os.rename(path + ".away", path)
+    return mend
+
+
+@pytest.mark.parametrize("part, how", [
+    ("dovecot-keywords", "symlink"), ("dovecot-keywords", "closed"), ("cur", "symlink"),
+    ("new", "missing"), ("new", "closed")])
+def test_one_folder_does_not_stop_the_others(user, twin, part, how):
+    with user.client() as client:
+        client.append(mail.plain(1), flags=["\\Seen"])
+        client.create("Odd")
+        client.append(mail.plain(2), "Odd", flags=["work"])
+    twin.sync()
+    mend = spoil(os.path.join(twin.tree.path("Odd"), part), how)
+    with user.client() as client:
+        client.append(mail.plain(3))
+        client.append(mail.plain(4), "Odd")
+    result = twin.sync(expect=1)
+    assert [event["folder"] for event in result.problems()] == ["Odd"], result
+    assert len(twin.tree.read()) == 2, result
+    mend()
+    twin.sync()
+    assert_equal(user, twin)
+
+
+def test_what_may_be_in_a_folder_that_cannot_be_read_is_not_gone(user, twin):
+    with user.client() as client:
+        for number, folder in enumerate(("INBOX", "INBOX", "Odd", "Whole")):
+            if folder not in client.list():
+                client.create(folder)
+            client.append(mail.plain(number), folder)
+    twin.sync()
+    twin.tree.move(twin.tree.find(mail.token(0)), "Odd")
+    twin.tree.move(twin.tree.find(mail.token(3), "Whole"), "Odd")
+    shutil.rmtree(twin.tree.path("Whole"))
+    mend = spoil(os.path.join(twin.tree.path("Odd"), "new"), "missing")
+    result = twin.sync(expect=1)
+    assert {event["folder"] for event in result.problems("folder")} == {"Odd", "INBOX", "Whole"}
+    with user.client() as client:
+        assert (client.uids("INBOX"), client.uids("Whole")) == ([1, 2], [1]), "they may be in Odd"
+    mend()
+    result = twin.sync()
+    assert (result.summary["moved_remote"], result.summary["uploaded"]) == (2, 0), result
+    assert_equal(user, twin)
 
 
 def test_one_account_does_not_stop_the_others(dovecot, twin, user):
