@@ -83,6 +83,7 @@ struct sync_folder {
 	bool permanent_keywords;
 	bool read_only;
 	uint32_t paired;     /* messages both sides had when the run began */
+	uint32_t strays;     /* files that lose their record in this run and are not sent */
 	char **second_names; /* of files that have two, "cur/NAME"; in the snapshot's arena */
 	size_t n_second_names;
 	size_t room_second_names;

@@ -203,6 +203,19 @@ static void to_trash(struct planning *p, struct action *action)
 	action->flags = (struct flag_change){0};
 }
 
+/* A file that loses its record and is not sent is a new one from the next run on: it has to be seen then,
+ * however little changes until then. */
+static void note_stray(struct planning *p, const struct action *action, enum presence local)
+{
+	struct sync_folder *folder = folder_at(p->account, action->file_folder);
+
+	if ((action->verb != VERB_FORGET && action->verb != VERB_DOWNLOAD) ||
+	    local == PRESENCE_ABSENT)
+		return;
+	folder->incomplete = true;
+	folder->strays++;
+}
+
 static void book_split(struct planning *p, struct action action)
 {
 	struct action upload = action;
@@ -237,6 +250,7 @@ static void book(struct planning *p, size_t at, struct decision decision)
 	only_representable(p->account, p->folder, &action.flags);
 	set_file(p, &action, lost, at);
 	set_remote(p, &action, lost);
+	note_stray(p, &action, (enum presence)message->local_presence);
 	switch (decision.verb) {
 	case VERB_NOTHING:
 	case VERB_PAIR: return;
@@ -332,10 +346,20 @@ static void plan_arrivals(struct planning *p)
 	}
 }
 
+static void report_files(struct planning *p, size_t n)
+{
+	if (n == 0)
+		return;
+	p->folder->incomplete = true;
+	tell_problem(p->account, PROBLEM_SKIPPED, p->folder,
+		     "%zu message%s here that the server does not have, not sent", n,
+		     n == 1 ? " is" : "s are");
+}
+
 static void plan_files(struct planning *p)
 {
 	struct triple triple = {.local = PRESENCE_HERE, .remote = PRESENCE_ABSENT};
-	size_t reported = 0;
+	size_t reported = p->policy.stance == STANCE_TWO_WAY ? 0 : p->folder->strays;
 
 	for (size_t i = 0; i < p->folder->snapshot.n_files; i++) {
 		struct local_message *file = &p->folder->snapshot.files[i];
@@ -358,12 +382,7 @@ static void plan_files(struct planning *p)
 						      .local = file->flags,
 						      .lost = NO_LOST});
 	}
-	if (reported != 0) {
-		p->folder->incomplete = true;
-		tell_problem(p->account, PROBLEM_SKIPPED, p->folder,
-			     "%zu message%s here that the server does not have, not sent", reported,
-			     reported == 1 ? " is" : "s are");
-	}
+	report_files(p, reported);
 }
 
 static void plan_pairings(struct account *account)
@@ -438,21 +457,31 @@ static void count_total(struct account *account)
 	}
 }
 
-int plan_all(struct account *account, struct error *err)
+static void plan_recorded(struct planning *p)
+{
+	plan_messages(p);
+	plan_arrivals(p);
+}
+
+static void each_folder(struct account *account, void (*plan)(struct planning *p))
 {
 	struct planning p = {.account = account};
 
-	plan_pairings(account);
 	for (uint32_t i = 0; i < account->n_folders; i++) {
 		p.folder = folder_at(account, i);
 		p.number = i;
 		if (!p.folder->loaded || p.folder->failed)
 			continue;
 		p.policy = policy_of(account, p.folder);
-		plan_messages(&p);
-		plan_arrivals(&p);
-		plan_files(&p);
+		plan(&p);
 	}
+}
+
+int plan_all(struct account *account, struct error *err)
+{
+	plan_pairings(account);
+	each_folder(account, plan_recorded);
+	each_folder(account, plan_files); /* after all that may leave a file without a record */
 	if (find_copies(account, err) != 0)
 		return -1;
 	leave_crossing(account);

@@ -7,7 +7,7 @@ import pytest
 
 import mail
 from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill, flags_there,
-                  here, move_there, store_there, there)
+                  here, move_there, renumber, store_there, there)
 from dovecot import Dovecot
 from proxy import Proxy
 
@@ -293,6 +293,38 @@ def test_archive_keeps_flags_and_lets_kept_files_go(user, make_twin):
     assert_silent(user, twin)
 
 
+def test_a_mirror_and_edits_of_what_moved_or_went_there(user, make_twin):
+    """The server's message is fetched to where it is now; the edit is a file it never had."""
+    fill(user, "INBOX", *range(5))
+    fill(user, "A", 50)
+    twin = make_twin(user, mode="mirror")
+    twin.sync()
+    for number in (1, 2):
+        twin.tree.edit(file_of(twin, number), mail.plain(100 + number))
+    move_there(user, 1, "INBOX", "A")
+    expunge_there(user, 2)
+    user.forget_log()
+    assert twin.sync().problems("skipped")
+    assert_never_written(user)
+    assert here(twin) == {"INBOX": [0, 3, 4, 101, 102], "A": [1, 50]}
+    assert_silent(user, twin)
+    assert twin.sync().problems("skipped"), "told in every run"
+
+
+def test_a_mirror_that_pairs_again_destroys_nothing(user, make_twin):
+    fill(user, "INBOX", *range(5))
+    twin = make_twin(user, mode="mirror")
+    twin.sync()
+    expunge_there(user, 3)
+    renumber(user, "INBOX")
+    user.forget_log()
+    assert twin.sync().problems("skipped")
+    assert_never_written(user)
+    assert here(twin) == {"INBOX": list(range(5))}
+    assert_silent(user, twin)
+    assert twin.sync().problems("skipped"), "told in every run"
+
+
 def test_mirror_becomes_two_way(user, make_twin):
     fill(user, "INBOX", 1, 2)
     twin = make_twin(user, mode="mirror")
@@ -500,6 +532,26 @@ def test_held_and_then_back_here(user, twin):
             out.write(data)
     twin.sync()
     assert_settled(user, twin, expected={"INBOX": range(40)})
+
+
+@pytest.mark.parametrize("mode", ["two-way", "mirror"])
+def test_held_and_then_moved_here(user, make_twin, mode):
+    """What was filed elsewhere is not among what waits to be removed."""
+    fill(user, "INBOX", *range(40))
+    fill(user, "A", 500)
+    twin = make_twin(user, mode=mode)
+    twin.sync()
+    with user.client() as client:
+        client.expunge("1:30", "INBOX")
+    twin.sync(expect=3)
+    twin.tree.move(file_of(twin, 3), "A")
+    assert twin.sync(expect=3).summary["held"] == 29
+    assert_silent(user, twin, exit=3)
+    result = twin.sync("--allow-delete")
+    assert len(result.problems("skipped")) == (mode == "mirror"), result
+    assert here(twin) == {"INBOX": list(range(30, 40)), "A": [3, 500]}
+    assert there(user)["A"] == ([3, 500] if mode == "two-way" else [500])
+    assert_silent(user, twin)
 
 
 def test_unguarded(user, make_twin):

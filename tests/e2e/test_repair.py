@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+import mail
 from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill, flags_there,
                   here, move_there, moved, renumber, store_there, there)
 from proxy import Proxy
@@ -251,6 +252,22 @@ def test_restored_from_a_backup(user, make_twin, what):
     assert_settled(user, twin)
     for numbers in there(user).values():
         assert len(numbers) == len(set(numbers)), "nothing is doubled"
+
+
+def test_a_draft_out_of_a_backup_is_no_edit(user, twin):
+    """The old version lies under the name of the new one: both are kept."""
+    deliver(twin, "Drafts", 1, 2, letters="DS")
+    twin.sync()
+    back_up(twin.root)
+    twin.tree.edit(file_of(twin, 1, "Drafts"), mail.plain(50))
+    twin.sync()
+    for number in (3, 4):
+        deliver(twin, "INBOX", number)
+        twin.sync()
+    restore(twin.root)
+    for _ in range(2):  # what lies there is new in the run after
+        assert_no_deletion(twin.sync())
+    assert_settled(user, twin, expected={"Drafts": [1, 2, 50], "INBOX": [3, 4]})
 
 
 @pytest.mark.parametrize("what", ["state", "root"])
