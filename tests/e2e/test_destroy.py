@@ -99,13 +99,13 @@ def test_the_file_stays_when_the_server_keeps_the_message(user, twin):
     assert_settled(user, twin, expected={})
 
 
-def test_written_over_with_its_size_and_time(user, synced):
-    """No look can tell, but the contents can: the edit is sent, not removed with the message."""
+def test_written_over_in_the_same_second_with_its_size(user, synced):
+    """No scan can tell, but the contents can: the edit is sent, not removed with the message."""
     file = file_of(synced, 3)
     before = os.stat(file.path)
     with open(file.path, "r+b") as stream:
         stream.write(file.data.replace(b"token-000003-end", b"token-000009-end"))
-    os.utime(file.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.utime(file.path, ns=(before.st_atime_ns, before.st_mtime_ns + 123_456_789))
     expunge_there(user, 3)
     assert synced.run("sync").exit == 0
     assert 9 in here(synced)["INBOX"]
