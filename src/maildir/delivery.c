@@ -3,8 +3,18 @@
  *
  * The wire has CR LF, the file LF. Pieces end anywhere, so a CR at the end of one waits for
  * the next. What is written is gathered first, up to 64 KiB a message, and given to the
- * fingerprint in the same large pieces. Between delivery_finish and delivery_sync a message
- * holds neither a buffer nor a descriptor, so that a batch may be large.
+ * fingerprint in the same large pieces. Buffer and fingerprinter go from one message to the
+ * next: clearing new ones took a tenth of the time of a small message.
+ *
+ * Between delivery_finish and delivery_sync a file stays open, for opening it again costs two
+ * system calls. Descriptors are scarce, though: when as many are kept as the account may keep,
+ * further files are closed and opened again, so that a batch may be large.
+ *
+ * Making files durable one after the other costs a commit of the file system's journal each;
+ * several threads share one, and share it sooner if the contents of all are on their way
+ * already (1,024 files of 8 KB on ext4: 1.0 to 2.3 s one by one, 0.28 to 0.5 s with four threads,
+ * 0.22 to 0.38 s with their writing begun before). On memory fsync does nothing, and a thread
+ * would be the most expensive part: so the first file tells.
  *
  * Files in tmp begin with "mailtwin-": what a killed run leaves there can be told from what
  * other programs are just delivering. */
@@ -12,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,18 +34,18 @@
 #include "base/file.h"
 #include "base/text.h"
 
-#define BUFFER ((size_t)64 * 1024)
 #define SYNC_THREADS 4
-#define SYNC_WORTH 8 /* below that a thread costs more than it saves */
+#define SYNC_WORTH 8       /* files: below that a thread costs more than it saves */
+#define SYNC_SLOW_NS 50000 /* what making a file durable takes if it is on a disk, at least */
 #define STALE_SECONDS (36 * 3600)
 
 struct delivery {
 	struct maildir_folder *folder; /* borrowed */
-	int fd;                        /* -1 once finished */
+	int fd;                        /* -1: closed */
+	bool kept;                     /* fd is one of those that the account keeps open */
 	bool pending_cr;
 	size_t len;
-	char *buffer; /* NULL once finished */
-	struct fingerprinter *printer;
+	struct scratch scratch;  /* none once finished */
 	char *base;              /* once finished */
 	char name[NAME_MAX + 1]; /* in tmp; "" once it is placed */
 };
@@ -69,16 +80,17 @@ int delivery_begin(struct delivery **delivery, struct maildir_folder *folder, st
 		free(begun);
 		return -1;
 	}
-	begun->buffer = xmalloc(BUFFER);
-	begun->printer = fingerprinter_new();
+	begun->scratch = scratch_take(folder);
 	*delivery = begun;
 	return 0;
 }
 
 static int flush(struct delivery *delivery, struct error *err)
 {
-	fingerprinter_feed(delivery->printer, delivery->buffer, delivery->len);
-	if (file_write_all(delivery->fd, delivery->buffer, delivery->len) != 0)
+	const char *data = delivery->scratch.buffer;
+
+	fingerprinter_feed(delivery->scratch.printer, data, delivery->len);
+	if (file_write_all(delivery->fd, data, delivery->len) != 0)
 		return error_errno(err, ERROR_LOCAL, "cannot write %s/tmp/%s",
 				   delivery->folder->path, delivery->name);
 	delivery->len = 0;
@@ -88,15 +100,15 @@ static int flush(struct delivery *delivery, struct error *err)
 static int put(struct delivery *delivery, const char *data, size_t len, struct error *err)
 {
 	while (len != 0) {
-		size_t n = BUFFER - delivery->len;
+		size_t n = SCRATCH_SIZE - delivery->len;
 
 		if (n > len)
 			n = len;
-		memcpy(delivery->buffer + delivery->len, data, n);
+		memcpy(delivery->scratch.buffer + delivery->len, data, n);
 		delivery->len += n;
 		data += n;
 		len -= n;
-		if (delivery->len == BUFFER && flush(delivery, err) != 0)
+		if (delivery->len == SCRATCH_SIZE && flush(delivery, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -126,14 +138,29 @@ int delivery_write(struct delivery *delivery, const void *data, size_t len, stru
 	return 0;
 }
 
-static void release_writing(struct delivery *delivery)
+static void close_file(struct delivery *delivery)
 {
 	if (delivery->fd >= 0)
 		close(delivery->fd);
 	delivery->fd = -1;
-	free(delivery->buffer);
-	delivery->buffer = NULL;
-	fingerprinter_free(&delivery->printer);
+	if (delivery->kept)
+		atomic_fetch_sub(&delivery->folder->maildir->kept, 1);
+	delivery->kept = false;
+}
+
+static void keep_or_close(struct delivery *delivery)
+{
+	struct maildir *maildir = delivery->folder->maildir;
+
+	delivery->kept = true;
+	if (atomic_fetch_add(&maildir->kept, 1) >= maildir->most_kept)
+		close_file(delivery);
+}
+
+/* The unique part of the name in tmp serves once more. */
+static char *final_base(const struct delivery *delivery, uint64_t size)
+{
+	return xasprintf("%s,S=%" PRIu64, delivery->name + strlen(TMP_PREFIX), size);
 }
 
 int delivery_finish(struct delivery *delivery, int64_t mtime, struct arena *arena,
@@ -151,13 +178,14 @@ int delivery_finish(struct delivery *delivery, int64_t mtime, struct arena *aren
 		return error_errno(err, ERROR_LOCAL, "cannot set the date of %s/tmp/%s",
 				   delivery->folder->path, delivery->name);
 	memset(facts, 0, sizeof(*facts));
-	fingerprinter_finish(delivery->printer, &facts->fingerprint);
+	fingerprinter_finish(delivery->scratch.printer, &facts->fingerprint);
 	facts->inode = st.st_ino;
 	facts->mtime = st.st_mtim.tv_sec;
 	facts->size = (uint64_t)st.st_size;
-	delivery->base = maildir_new_base(facts->size);
+	delivery->base = final_base(delivery, facts->size);
 	*base = arena_strdup(arena, delivery->base);
-	release_writing(delivery);
+	scratch_give(delivery->folder, &delivery->scratch);
+	keep_or_close(delivery);
 	return 0;
 }
 
@@ -169,17 +197,18 @@ struct sync_work {
 	atomic_size_t failed; /* which one */
 };
 
-static int sync_one(const struct delivery *delivery)
+static int sync_one(struct delivery *delivery)
 {
-	int fd = openat(delivery->folder->sub[SUB_TMP], delivery->name,
-			O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	int result, saved;
 
-	if (fd < 0)
+	if (delivery->fd < 0)
+		delivery->fd = openat(delivery->folder->sub[SUB_TMP], delivery->name,
+				      O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (delivery->fd < 0)
 		return -1;
-	result = fsync(fd);
+	result = fsync(delivery->fd);
 	saved = errno;
-	close(fd);
+	close_file(delivery);
 	errno = saved;
 	return result;
 }
@@ -198,18 +227,58 @@ static void *sync_some(void *argument)
 	return NULL;
 }
 
+static int64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Whether the next ones are worth threads. */
+static bool sync_first(struct sync_work *work)
+{
+	size_t n = work->n;
+	int64_t before = clock_ns();
+
+	work->n = n < 1 ? n : 1;
+	sync_some(work);
+	work->n = n;
+	atomic_store(&work->next, work->n < 1 ? work->n : 1);
+	return clock_ns() - before >= SYNC_SLOW_NS;
+}
+
+static void begin_writing(const struct sync_work *work)
+{
+	for (size_t i = 1; i < work->n; i++) {
+		if (work->deliveries[i]->fd >= 0)
+			sync_file_range(work->deliveries[i]->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	}
+}
+
+static void sync_rest(struct sync_work *work, size_t most_threads)
+{
+	pthread_t threads[SYNC_THREADS - 1];
+	size_t n = 0;
+
+	while (n < most_threads && n < ARRAY_SIZE(threads) &&
+	       pthread_create(&threads[n], NULL, sync_some, work) == 0)
+		n++;
+	sync_some(work);
+	for (size_t i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+}
+
 int delivery_sync(struct delivery *const *deliveries, size_t n, struct error *err)
 {
 	struct sync_work work = {.deliveries = deliveries, .n = n};
-	pthread_t threads[SYNC_THREADS - 1];
-	size_t n_threads = 0, wanted = n / SYNC_WORTH;
+	size_t threads = 0;
 
-	while (n_threads < wanted && n_threads < ARRAY_SIZE(threads) &&
-	       pthread_create(&threads[n_threads], NULL, sync_some, &work) == 0)
-		n_threads++;
-	sync_some(&work);
-	for (size_t i = 0; i < n_threads; i++)
-		pthread_join(threads[i], NULL);
+	if (sync_first(&work)) {
+		begin_writing(&work);
+		threads = n / SYNC_WORTH;
+	}
+	sync_rest(&work, threads);
 	errno = atomic_load(&work.failure);
 	if (errno == 0)
 		return 0;
@@ -254,7 +323,8 @@ void delivery_abort(struct delivery **delivery)
 
 	if (ended == NULL)
 		return;
-	release_writing(ended);
+	scratch_give(ended->folder, &ended->scratch);
+	close_file(ended);
 	if (ended->name[0] != '\0')
 		unlinkat(ended->folder->sub[SUB_TMP], ended->name, 0);
 	free(ended->base);

@@ -231,6 +231,7 @@ void maildir_folder_close(struct maildir_folder **folder)
 	if ((*folder)->fd >= 0)
 		close((*folder)->fd);
 	name_index_free(&(*folder)->index);
+	scratch_release(&(*folder)->scratch);
 	free((*folder)->path);
 	free(*folder);
 	*folder = NULL;

@@ -1,10 +1,11 @@
 /* The local side: a tree of Maildirs below one root (maildir(5), Maildir++).
  *
  * Nothing below the root is reached through a symlink (openat2 with RESOLVE_BENEATH and
- * RESOLVE_NO_SYMLINKS). Nothing is overwritten: a file gets its name by link, then unlink, so
- * a name taken is an error and not a loss. Message bytes are never altered after delivery.
+ * RESOLVE_NO_SYMLINKS). Nothing is overwritten: a file gets its name by a rename that fails if
+ * the name is taken (by link, then unlink, where there is no such rename). Message bytes are never altered after delivery.
  * Functions that work on one file name it by its base name (what stands before ":2,"), because
- * a mail reader may rename it at any time. Safe for several threads on different folders. */
+ * a mail reader may rename it at any time. Safe for several threads on different folders; in one
+ * folder a thread may make deliveries while another syncs and places those that are finished. */
 #ifndef MAILTWIN_MAILDIR_MAILDIR_H
 #define MAILTWIN_MAILDIR_MAILDIR_H
 
@@ -197,7 +198,7 @@ int maildir_drop_second(struct maildir_folder *folder, const char *place, struct
 int maildir_delete(struct maildir_folder *folder, const struct record *record, struct error *err);
 
 /* Moves a file to another folder of the root under a base name that is free there, keeping its info
- * (letters: the new info's letters; NULL keeps them). Link, then unlink; on another device a durable
+ * (letters: the new info's letters; NULL keeps them). On another device a durable
  * copy. ERROR_NOT_FOUND; ERROR_CHANGED if the name is taken. Durable after maildir_folder_sync of
  * both folders, the new one first. */
 int maildir_move(struct maildir_folder *from, const char *base, struct maildir_folder *to,

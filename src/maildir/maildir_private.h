@@ -3,6 +3,7 @@
 #define MAILTWIN_MAILDIR_MAILDIR_PRIVATE_H
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,10 +23,19 @@ struct maildir {
 	bool fine_times; /* see file_system_has_fine_times */
 	bool reuses_inodes;
 	bool has_removed; /* at the last maildir_list: what a killed maildir_remove left */
+	atomic_int kept;  /* descriptors of finished deliveries */
+	int most_kept;
 };
 
 enum subdirectory { SUB_CUR, SUB_NEW, SUB_TMP, SUB_COUNT };
 extern const char *const subdirectory_names[SUB_COUNT];
+
+/* What reading or writing one message takes, kept from one to the next. */
+#define SCRATCH_SIZE ((size_t)64 * 1024)
+struct scratch {
+	char *buffer; /* of SCRATCH_SIZE; NULL: none of both */
+	struct fingerprinter *printer;
+};
 
 struct maildir_folder {
 	struct maildir *maildir; /* borrowed */
@@ -35,6 +45,7 @@ struct maildir_folder {
 	bool dirty[SUB_COUNT];    /* a name in it was changed through this handle */
 	struct name_index *index; /* NULL: not read yet */
 	struct stamp index_stamps[STAMP_COUNT];
+	struct scratch scratch; /* unless it is lent */
 };
 
 /* ---- file names (filename.c) ---- */
@@ -86,6 +97,8 @@ int open_directory(const struct maildir *maildir, const char *path, int flags, s
 int open_subdirectory(int directory, const char *path, enum subdirectory sub, struct error *err);
 /* Gives a file a new name without overwriting anything; -1 and errno (EEXIST, ENOENT, EXDEV). */
 int move_name(int from_fd, const char *from, int to_fd, const char *to);
+/* The same where the file system knows no rename that replaces nothing. */
+int move_name_by_link(int from_fd, const char *from, int to_fd, const char *to);
 bool path_is_sane(const char *path); /* relative, no level empty, "." or ".."; or "." alone */
 
 /* ---- finding a file by its base name (index.c) ---- */
@@ -119,6 +132,11 @@ void folder_note(struct maildir_folder *folder, const char *base, enum subdirect
 		 const char *name);
 
 /* ---- messages and deliveries ---- */
+
+/* A fresh fingerprinter and a buffer; given back, or released with the folder. */
+struct scratch scratch_take(struct maildir_folder *folder);
+void scratch_give(struct maildir_folder *folder, struct scratch *scratch);
+void scratch_release(struct scratch *scratch);
 
 /* Makes a new, empty file in tmp. Its name in out. Returns a descriptor. */
 int tmp_create(const struct maildir_folder *folder, char out[NAME_MAX + 1], struct error *err);

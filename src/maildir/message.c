@@ -2,9 +2,11 @@
  *
  * No lock keeps mail readers away, so each step is one system call on an exact name, and a
  * name that is gone is looked for again: the reader has renamed the file. Nothing is ever
- * overwritten: a new name is made with link, which fails if it is taken, and then the old one
- * is removed. If the old one is gone by then, the reader was faster, the file has the reader's
- * name, and ours is taken back; had the reader deleted it, then it is deleted. */
+ * overwritten: a file is renamed with RENAME_NOREPLACE, which fails if the name is taken. Where
+ * the file system has no such thing (NFS), a new name is made with link, which fails likewise,
+ * and then the old one is removed. If the old one is gone by then, the reader was faster, the
+ * file has the reader's name, and ours is taken back; had the reader deleted it, then it is
+ * deleted. */
 #include "maildir/maildir_private.h"
 
 #include <errno.h>
@@ -20,7 +22,6 @@
 #include "core/snapshot.h"
 
 #define TRIES 4
-#define BUFFER (128 * 1024)
 
 static bool same_file(int fd, const char *name, int other_fd, const char *other)
 {
@@ -43,19 +44,13 @@ static int unlink_old(int from_fd, const char *from, int to_fd, const char *to)
 	return -1;
 }
 
-int move_name(int from_fd, const char *from, int to_fd, const char *to)
+int move_name_by_link(int from_fd, const char *from, int to_fd, const char *to)
 {
 	struct stat st;
 
 	if (linkat(from_fd, from, to_fd, to, 0) == 0)
 		return unlink_old(from_fd, from, to_fd, to);
 	switch (errno) {
-	case EEXIST:
-		/* Both names of one file: a run ended between link and unlink. */
-		if (same_file(from_fd, from, to_fd, to))
-			return unlinkat(from_fd, from, 0);
-		errno = EEXIST;
-		return -1;
 	case EPERM: /* another user's file, or no hard links here */
 	case EMLINK:
 	case EOPNOTSUPP:
@@ -67,6 +62,21 @@ int move_name(int from_fd, const char *from, int to_fd, const char *to)
 		return errno == ENOENT ? renameat(from_fd, from, to_fd, to) : -1;
 	default: return -1;
 	}
+}
+
+int move_name(int from_fd, const char *from, int to_fd, const char *to)
+{
+	int result = renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE);
+
+	if (result != 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM))
+		result = move_name_by_link(from_fd, from, to_fd, to);
+	if (result == 0 || errno != EEXIST)
+		return result;
+	/* Both names of one file: a run ended between link and unlink. */
+	if (same_file(from_fd, from, to_fd, to))
+		return unlinkat(from_fd, from, 0);
+	errno = EEXIST;
+	return -1;
 }
 
 /* Without leaving a trace in the file's access time, where that is allowed. */
@@ -120,23 +130,48 @@ int maildir_open_file(struct maildir_folder *folder, const char *base, struct ar
 	return fd;
 }
 
-static int feed_all(int fd, struct fingerprinter *printer)
+struct scratch scratch_take(struct maildir_folder *folder)
 {
-	char *buffer = xmalloc(BUFFER);
-	ssize_t n;
-	int saved;
+	struct scratch scratch = folder->scratch;
 
-	while ((n = read(fd, buffer, BUFFER)) != 0) {
+	folder->scratch = (struct scratch){NULL, NULL};
+	if (scratch.buffer == NULL) {
+		scratch.buffer = xmalloc(SCRATCH_SIZE);
+		scratch.printer = fingerprinter_new();
+	} else {
+		fingerprinter_reset(scratch.printer);
+	}
+	return scratch;
+}
+
+void scratch_give(struct maildir_folder *folder, struct scratch *scratch)
+{
+	if (scratch->buffer == NULL)
+		return;
+	scratch_release(&folder->scratch);
+	folder->scratch = *scratch;
+	*scratch = (struct scratch){NULL, NULL};
+}
+
+void scratch_release(struct scratch *scratch)
+{
+	free(scratch->buffer);
+	fingerprinter_free(&scratch->printer);
+	scratch->buffer = NULL;
+}
+
+static int feed_all(int fd, const struct scratch *scratch)
+{
+	ssize_t n;
+
+	while ((n = read(fd, scratch->buffer, SCRATCH_SIZE)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			break;
-		fingerprinter_feed(printer, buffer, (size_t)n);
+			return -1;
+		fingerprinter_feed(scratch->printer, scratch->buffer, (size_t)n);
 	}
-	saved = errno;
-	free(buffer);
-	errno = saved;
-	return n < 0 ? -1 : 0;
+	return 0;
 }
 
 /* A rename changes only ctime, and does no harm. */
@@ -147,17 +182,18 @@ static bool unchanged(const struct stat *before, const struct stat *after, uint6
 	       before->st_mtim.tv_nsec == after->st_mtim.tv_nsec;
 }
 
-static int examine_fd(int fd, const char *base, struct file_facts *facts, struct error *err)
+static int examine_fd(struct maildir_folder *folder, int fd, const char *base,
+		      struct file_facts *facts, struct error *err)
 {
-	struct fingerprinter *printer = fingerprinter_new();
+	struct scratch scratch = scratch_take(folder);
 	struct stat before, after;
 	int result = -1;
 
 	memset(facts, 0, sizeof(*facts));
-	if (fstat(fd, &before) != 0 || feed_all(fd, printer) != 0 || fstat(fd, &after) != 0) {
+	if (fstat(fd, &before) != 0 || feed_all(fd, &scratch) != 0 || fstat(fd, &after) != 0) {
 		error_errno(err, ERROR_LOCAL, "cannot read %.200s", base);
 	} else {
-		fingerprinter_finish(printer, &facts->fingerprint);
+		fingerprinter_finish(scratch.printer, &facts->fingerprint);
 		facts->inode = after.st_ino;
 		facts->mtime = after.st_mtim.tv_sec;
 		facts->size = (uint64_t)after.st_size;
@@ -166,7 +202,7 @@ static int examine_fd(int fd, const char *base, struct file_facts *facts, struct
 			result = error_set(err, ERROR_CHANGED, "%.200s changed while it was read",
 					   base);
 	}
-	fingerprinter_free(&printer);
+	scratch_give(folder, &scratch);
 	return result;
 }
 
@@ -179,7 +215,7 @@ int maildir_examine(struct maildir_folder *folder, const char *base, struct file
 
 	if (fd < 0)
 		return -1;
-	result = examine_fd(fd, base, facts, err);
+	result = examine_fd(folder, fd, base, facts, err);
 	close(fd);
 	return result;
 }
@@ -203,7 +239,7 @@ static int verify(struct maildir_folder *folder, const char *base, uint64_t inod
 	fd = open_base(folder, base, place, err);
 	if (fd < 0)
 		return -1;
-	result = examine_fd(fd, base, &facts, err);
+	result = examine_fd(folder, fd, base, &facts, err);
 	close(fd);
 	if (result == 0 && !hash_equal(&facts.fingerprint.content, content))
 		result = error_set(err, ERROR_CHANGED, "%s/%.200s has other content now",

@@ -67,6 +67,7 @@ int maildir_open(struct maildir **maildir, const char *root, enum layout layout,
 	opened = xcalloc(1, sizeof(*opened));
 	opened->fd = -1;
 	opened->layout = layout;
+	opened->most_kept = (int)(sysconf(_SC_OPEN_MAX) / 2);
 	if (open_root(opened, root, err) != 0) {
 		maildir_close(&opened);
 		return -1;

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "core/snapshot.h"
+#include "maildir/maildir_private.h"
 #include "maildir_fixture.h"
 
 static struct maildir_folder *folder, *other;
@@ -316,6 +317,33 @@ static void test_move(void)
 	end();
 }
 
+/* Nothing is overwritten, whichever way the file system has. */
+static void test_move_name(void)
+{
+	int (*const ways[])(int, const char *, int, const char *) = {move_name, move_name_by_link};
+	int fd;
+
+	begin();
+	fd = open(top, O_RDONLY | O_DIRECTORY);
+	CU_ASSERT_FATAL(fd >= 0);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		put_file("F/tmp/a", "a");
+		put_file("F/cur/b", "b");
+		CU_ASSERT_EQUAL(ways[i](fd, "F/tmp/a", fd, "F/cur/b"), -1);
+		CU_ASSERT_EQUAL(errno, EEXIST);
+		CU_ASSERT_STRING_EQUAL(content_of("F/tmp/a"), "a");
+		CU_ASSERT_STRING_EQUAL(content_of("F/cur/b"), "b");
+		CU_ASSERT_EQUAL(ways[i](fd, "F/tmp/a", fd, "O/new/c"), 0);
+		CU_ASSERT_STRING_EQUAL(content_of("O/new/c"), "a");
+		CU_ASSERT_EQUAL(ways[i](fd, "F/tmp/a", fd, "O/new/d"), -1);
+		CU_ASSERT_EQUAL(errno, ENOENT);
+		CU_ASSERT_EQUAL(unlink(at("O/new/c")), 0);
+		CU_ASSERT_EQUAL(unlink(at("F/cur/b")), 0);
+	}
+	close(fd);
+	end();
+}
+
 /* Where link cannot reach, the message is copied, with its date. */
 static void test_move_to_another_device(void)
 {
@@ -473,10 +501,15 @@ static void test_delivery_batch(void)
 	int fd;
 
 	begin();
-	/* Finished deliveries hold no descriptor. */
+	/* Finished deliveries keep no more descriptors than there are. */
 	CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &old), 0);
 	few.rlim_max = old.rlim_max;
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &few), 0);
+	maildir_folder_close(&folder);
+	maildir_folder_close(&other);
+	maildir_close(&maildir);
+	CHECK_OK(maildir_open(&maildir, top, LAYOUT_NESTED, false, &err));
+	CHECK_OK(maildir_folder_open(&folder, maildir, "F", &err));
 	for (int i = 0; i < BATCH; i++) {
 		CHECK_OK(delivery_begin(&deliveries[i], folder, &err));
 		CHECK_OK(delivery_write(deliveries[i], "text\r\n", 6, &err));
@@ -518,6 +551,7 @@ static void test_delivery_errors(void)
 	CU_ASSERT_STRING_EQUAL(content_of(file_of("new", base, "")), "somebody else's");
 	CHECK_OK(delivery_place(&delivery, "S", &err));
 
+	maildir->most_kept = 0; /* what is closed must be found again */
 	CHECK_OK(delivery_begin(&delivery, folder, &err));
 	CHECK_OK(delivery_finish(delivery, 0, arena, &base, &facts, &err));
 	remove_tree(at("F/tmp"));
@@ -555,6 +589,7 @@ int main(void)
 		{"move", test_move},
 		{"move to another device", test_move_to_another_device},
 		{"delivery", test_delivery},
+		{"move: nothing is overwritten", test_move_name},
 		{"delivery: large", test_delivery_large},
 		{"delivery: batch", test_delivery_batch},
 		{"delivery: errors", test_delivery_errors},
