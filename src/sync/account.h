@@ -3,6 +3,7 @@
 #define MAILTWIN_SYNC_ACCOUNT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -115,11 +116,11 @@ struct account {
 	struct maildir *maildir;
 	int lock_fd;
 	int sentinel_fd;
-	bool repair;       /* of the whole account: nothing is deleted in this run */
-	bool fresh;        /* the base is empty */
-	bool full;         /* no shortcut in this run */
-	bool committed;    /* something was: the epoch is raised */
-	bool stop_uploads; /* over quota */
+	bool repair;           /* of the whole account: nothing is deleted in this run */
+	bool fresh;            /* the base is empty */
+	bool full;             /* no shortcut in this run */
+	atomic_bool committed; /* something was: the epoch is raised */
+	bool stop_uploads;     /* over quota */
 	struct sync_folder *folders;
 	size_t n_folders;
 	uint32_t trash; /* index of the folder removals go to, or NO_FOLDER */

@@ -31,6 +31,8 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/rekey.c \
 	src/sync/remove.c \
 	src/sync/scan.c \
+	src/sync/store.c \
+	src/sync/store.h \
 	src/sync/sync.h \
 	src/sync/tell.c \
 	src/sync/tree.c \

@@ -20,8 +20,8 @@ from mailtwin import assert_quiet, difference
 MOST = int(os.environ.get("SWEEP") or 1_000_000)
 
 
-def points_of(total):
-    step = max(1, -(-total // MOST))
+def points_of(total, most=MOST):
+    step = max(1, -(-total // most))
     return range(1, total + 1, step)
 
 
@@ -215,7 +215,7 @@ def heal(world, wanted):
     assert world.counts(wanted) == wanted
 
 
-def sweep(world, act, between=None):
+def sweep(world, act, between=None, most=MOST):
     """For every point: set back, act, kill there, act between, heal, and nothing more to do."""
     start(world)
     world.save()
@@ -223,7 +223,7 @@ def sweep(world, act, between=None):
     total = world.twin.count_effects()
     assert total > 3
     hit = 0
-    for number in points_of(total):
+    for number in points_of(total, most):
         world.restore()
         wanted = collections.Counter(act(world))
         killed = world.twin.crash(number)
@@ -237,12 +237,24 @@ def sweep(world, act, between=None):
         except AssertionError as error:
             raise AssertionError(f"killed at {number} of {total}: {error}") from None
     # Threads make the number of effects differ a little from run to run.
-    assert hit >= 0.8 * len(points_of(total)), "nearly all points were hit"
+    assert hit >= 0.8 * len(points_of(total, most)), "nearly all points were hit"
 
 
 @pytest.mark.parametrize("act", SCENARIOS, ids=lambda act: act.__name__)
 def test_killed_at_every_effect(user, twin, act):
     sweep(World(user, twin), act)
+
+
+def test_killed_while_lots_are_stored_and_received(user, twin):
+    """More than two lots of 128: one is stored by a thread while the next arrives."""
+    lots = range(100, 400)
+
+    def pull_lots(world):
+        with world.user.client() as client:
+            client.append_many([(mail.plain(number), (), mail.FIRST_DATE) for number in lots])
+        return dict.fromkeys(lots, 1)
+
+    sweep(World(user, twin), pull_lots, most=8)
 
 
 @pytest.mark.parametrize("act", [push, move_here], ids=lambda act: act.__name__)
@@ -338,7 +350,7 @@ def test_f5_two_kills_before_the_append_do_not_park(user, twin):
     world.save()
     wanted = push(world)
     total = world.twin.count_effects()
-    for number in points_of(total):
+    for number in points_of(total, most):
         world.restore()
         push(world)
         world.twin.crash(number)
