@@ -246,7 +246,9 @@ static int start(struct exchange *exchange, bool *first_pending, struct error *e
 		wipe(&message);
 		*first_pending = false;
 	}
-	return command_send(conn, 0, 0, err);
+	if (command_send(conn, 0, 0, err) < 0)
+		return -1;
+	return exchange->mechanism == AUTH_PLAIN && !*first_pending ? ahead_send(conn, err) : 0;
 }
 
 static int authenticate(struct exchange *exchange, struct error *err)
@@ -256,7 +258,7 @@ static int authenticate(struct exchange *exchange, struct error *err)
 
 	if (start(exchange, &first_pending, err) < 0)
 		return -1;
-	while (conn->queue_len != 0) {
+	while (queue_has(conn, conn->reply_tag)) {
 		if (conn_read(conn, err) < 0)
 			return -1;
 		if (!conn->continued)
@@ -344,9 +346,9 @@ static int send_login(struct imap_conn *conn, const struct imap_options *options
 	text_putc(&conn->out, ' ');
 	if (command_string(conn, options->password, err) < 0)
 		return -1;
-	if (command_send(conn, 0, 0, err) < 0)
+	if (command_send(conn, 0, 0, err) < 0 || ahead_send(conn, err) < 0)
 		return -1;
-	return queue_drain(conn, err);
+	return queue_wait_for(conn, conn->reply_tag, err);
 }
 
 static enum login_result login(struct imap_conn *conn, const struct imap_options *options,

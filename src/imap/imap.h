@@ -69,16 +69,22 @@ struct imap_options { /* strings borrowed for the call of imap_open */
 	size_t n_disabled;
 	struct keyword_pool *keywords; /* must outlive the connection */
 	int compress;                  /* 1 yes, 0 no, -1 auto */
+	const char *remembered; /* what imap_remember told in an earlier run; NULL: nothing */
 };
 
 struct imap_conn;
 
 /* Connects, secures, logs in, reads the capabilities again, sends ID and ENABLE where offered, asks
- * for the namespace. Errors also: ERROR_LOGIN, ERROR_CERTIFICATE. A login that is refused for the
+ * for the namespace. With remembered, what imap_list sends is sent along with the login where that is
+ * safe, to be taken up by the first imap_list with_status. Errors also: ERROR_LOGIN, ERROR_CERTIFICATE. A login that is refused for the
  * time being ([UNAVAILABLE], too many connections) is ERROR_NETWORK. */
 int imap_open(struct imap_conn **conn, const struct imap_options *options, struct error *err);
 /* Says LOGOUT if the connection is healthy, does not wait for the answer longer than 2 s. */
 void imap_close(struct imap_conn **conn);
+
+/* What lets a later run send more with its login; "" if nothing. After the first call that waited. */
+#define IMAP_REMEMBERED 32
+void imap_remember(struct imap_conn *conn, char out[IMAP_REMEMBERED]);
 
 uint32_t
 imap_capabilities(const struct imap_conn *conn); /* enum imap_capability, disabled taken out */

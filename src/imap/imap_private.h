@@ -154,14 +154,18 @@ struct imap_conn {
 
 	struct imap_conn *self; /* for imap_capabilities, which may have to read */
 	bool setting_up;        /* ID, ENABLE, NAMESPACE are under way */
-	bool may_deflate;       /* once it pays */
+	bool list_ahead;  /* behind them the LIST with STATUS, if it was sent with the login */
+	bool may_deflate; /* once it pays */
 
 	/* the server */
 	uint32_t capabilities;
 	uint32_t disabled;
+	uint32_t announced;  /* the capabilities after the login, as the server told them */
+	uint32_t ahead;      /* what they are taken to be before it; 0: unknown */
 	uint32_t mechanisms; /* 1 << enum auth_mechanism */
 	bool capabilities_told;
-	bool auth_told; /* the list had an AUTH= word */
+	bool greeting_told; /* the greeting did */
+	bool auth_told;     /* the list had an AUTH= word */
 	bool enabled_qresync;
 	bool enabled_utf8;
 	bool utf8_only;
@@ -178,13 +182,14 @@ struct imap_conn {
 	size_t n_syncs;
 	size_t secret; /* the log shows the command up to here; 0: all of it */
 	uint32_t last_tag;
+	uint32_t reply_tag; /* of the command whose answer is kept in reply */
 	struct pending *queue;
 	size_t queue_first;
 	size_t queue_len;
 	size_t queue_room;
 	uint64_t queue_cost;
 	const struct operation *operation;
-	struct reply reply; /* to the command sent last */
+	struct reply reply; /* to the command sent last, or to the login */
 	bool continued;     /* a "+" came */
 	struct text continuation;
 
@@ -228,6 +233,8 @@ int command_send_open(struct imap_conn *conn, size_t index, uint64_t cost, bool 
 /* Reads until at most commands and cost are under way. */
 int queue_wait(struct imap_conn *conn, size_t commands, uint64_t cost, struct error *err);
 int queue_drain(struct imap_conn *conn, struct error *err);
+/* Until that command is answered. */
+int queue_wait_for(struct imap_conn *conn, uint32_t tag, struct error *err);
 /* Is the command with that tag still without answer? */
 bool queue_has(const struct imap_conn *conn, uint32_t tag);
 /* Takes the command out and tells the operation. -1: no such command. */
@@ -269,7 +276,23 @@ void capabilities_disable(struct imap_conn *conn, const struct imap_options *opt
 /* Draws the consequences once the last list was read. */
 void capabilities_settle(struct imap_conn *conn);
 
+/* ---- ahead.c ---- */
+
+void ahead_prepare(struct imap_conn *conn, const struct imap_options *options);
+/* The login was sent as one command that asks for nothing more: sends what goes along with it. */
+int ahead_send(struct imap_conn *conn, struct error *err);
+/* After the login: whether what was sent along was right. If not, its answers are dropped. */
+int ahead_judge(struct imap_conn *conn, struct error *err);
+
+/* ---- mailboxes.c ---- */
+
+/* Sends LIST, with_status: with what it needs to tell the STATUS of each. */
+int list_put(struct imap_conn *conn, bool with_status, struct error *err);
+
 /* ---- session.c, auth.c, scram.c ---- */
+
+/* ID, ENABLE and NAMESPACE as far as the server knows them. */
+int session_put_setup(struct imap_conn *conn, struct error *err);
 
 /* Waits for the answers to ID, ENABLE and NAMESPACE if they are still out. */
 int session_finish_setup(struct imap_conn *conn, struct error *err);

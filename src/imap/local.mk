@@ -2,6 +2,7 @@
 
 noinst_LIBRARIES += src/imap/libimap.a
 src_imap_libimap_a_SOURCES = \
+	src/imap/ahead.c \
 	src/imap/append.c \
 	src/imap/auth.c \
 	src/imap/bodies.c \
@@ -41,6 +42,7 @@ src_imap_libimap_a_SOURCES = \
 if HAVE_CUNIT
 check_PROGRAMS += \
 	tests/unit/test_connect \
+	tests/unit/test_imap_ahead \
 	tests/unit/test_imap_burst \
 	tests/unit/test_imap_response \
 	tests/unit/test_imap_session \
@@ -60,6 +62,9 @@ tests_unit_test_imap_response_LDADD = $(stream_test_libs)
 tests_unit_test_imap_session_SOURCES = tests/unit/test_imap_session.c tests/unit/check.h \
 	tests/unit/imap_play.h
 tests_unit_test_imap_session_LDADD = $(stream_test_libs)
+tests_unit_test_imap_ahead_SOURCES = tests/unit/test_imap_ahead.c tests/unit/check.h \
+	tests/unit/imap_play.h
+tests_unit_test_imap_ahead_LDADD = $(stream_test_libs)
 tests_unit_test_imap_burst_SOURCES = tests/unit/test_imap_burst.c tests/unit/check.h \
 	tests/unit/imap_play.h
 tests_unit_test_imap_burst_LDADD = $(stream_test_libs)

@@ -117,10 +117,12 @@ static int send_ids(struct imap_conn *conn, struct error *err)
 	return command_send(conn, 0, 0, err);
 }
 
-static int send_list(struct imap_conn *conn, bool with_status, struct error *err)
+int list_put(struct imap_conn *conn, bool with_status, struct error *err)
 {
 	bool special = (conn->capabilities & CAP_SPECIAL_USE) != 0;
 
+	if (with_status && (conn->capabilities & CAP_OBJECTID) != 0 && send_ids(conn, err) < 0)
+		return -1;
 	command_begin(conn, "LIST \"\" \"*\"");
 	/* Without LIST-EXTENDED a server with SPECIAL-USE tells it unasked. */
 	if (with_status) {
@@ -130,7 +132,19 @@ static int send_list(struct imap_conn *conn, bool with_status, struct error *err
 	} else if (special && (conn->capabilities & CAP_LIST_EXTENDED) != 0) {
 		text_puts(&conn->out, " RETURN (SPECIAL-USE)");
 	}
-	return command_run(conn, "listing the mailboxes", err);
+	return command_send(conn, 0, 0, err);
+}
+
+static int run_list(struct imap_conn *conn, bool with_status, struct error *err)
+{
+	bool sent = conn->list_ahead && with_status;
+
+	conn->list_ahead = false;
+	if ((!sent && list_put(conn, with_status, err) < 0) || queue_drain(conn, err) < 0)
+		return error_wrap(err, "listing the mailboxes");
+	if (conn->reply.condition != CONDITION_OK)
+		return refused(err, "listing the mailboxes", &conn->reply);
+	return 0;
 }
 
 #define STATUS_WINDOW 64 /* commands under way */
@@ -207,16 +221,13 @@ int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 
 	if (operation_begin_early(conn, &operation, err) < 0)
 		return -1;
-	if (one_trip && (conn->capabilities & CAP_OBJECTID) != 0 && send_ids(conn, err) < 0)
-		result = -1;
-	else
-		result = send_list(conn, one_trip, err);
+	result = run_list(conn, one_trip, err);
 	if (!conn->dead && session_finish_setup(conn, err) < 0)
 		result = -1;
 	if (result < 0 && one_trip && !conn->dead) { /* announced, but refused */
 		listing.n = 0;
 		one_trip = false;
-		result = send_list(conn, false, err);
+		result = run_list(conn, false, err);
 	}
 	if (result == 0) {
 		sort_unique(&listing);

@@ -18,7 +18,7 @@ void command_begin(struct imap_conn *conn, const char *verb)
 	text_clear(&conn->out);
 	conn->n_syncs = 0;
 	conn->secret = 0;
-	conn->last_tag++;
+	conn->reply_tag = ++conn->last_tag;
 	text_printf(&conn->out, "m%" PRIu32 " %s", conn->last_tag, verb);
 }
 
@@ -329,6 +329,15 @@ int queue_wait(struct imap_conn *conn, size_t commands, uint64_t cost, struct er
 int queue_drain(struct imap_conn *conn, struct error *err)
 {
 	return queue_wait(conn, 0, UINT64_MAX, err);
+}
+
+int queue_wait_for(struct imap_conn *conn, uint32_t tag, struct error *err)
+{
+	while (queue_has(conn, tag)) {
+		if (conn_read(conn, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int command_run(struct imap_conn *conn, const char *what, struct error *err)

@@ -311,7 +311,7 @@ static int tagged(struct imap_conn *conn, const struct line *line, struct error 
 			p++;
 		if (status_text_parse(p, (size_t)(end - p), &status)) {
 			take_code(conn, &status);
-			if (tag == conn->last_tag)
+			if (tag == conn->reply_tag)
 				reply_set(&conn->reply, &status);
 			if (queue_answer(conn, (uint32_t)tag, &status) == 0)
 				return 0;

@@ -78,6 +78,7 @@ static int read_greeting(struct imap_conn *conn, const struct imap_options *opti
 	conn->operation = NULL;
 	if (greeting.condition != CONDITION_OK && greeting.condition != CONDITION_PREAUTH)
 		return conn_fail(conn, err, ERROR_SERVER, "the server's greeting makes no sense");
+	conn->greeting_told = conn->capabilities_told;
 	*preauth = greeting.condition == CONDITION_PREAUTH;
 	return 0;
 }
@@ -134,7 +135,8 @@ static int log_in(struct imap_conn *conn, const struct imap_options *options, st
 	if (!conn->capabilities_told && ask_capabilities(conn, err) < 0)
 		return -1;
 	conn->capabilities_told = false;
-	if (auth_login(conn, options, err) < 0)
+	ahead_prepare(conn, options);
+	if (auth_login(conn, options, err) < 0 || ahead_judge(conn, err) < 0)
 		return -1;
 	if (conn->capabilities_told)
 		return 0;
@@ -142,7 +144,7 @@ static int log_in(struct imap_conn *conn, const struct imap_options *options, st
 }
 
 /* Some servers refuse to SELECT before an ID was sent; none may be empty. */
-static int put_setup(struct imap_conn *conn, struct error *err)
+int session_put_setup(struct imap_conn *conn, struct error *err)
 {
 	if ((conn->capabilities & CAP_ID) != 0) {
 		command_begin(conn,
@@ -175,6 +177,7 @@ int session_finish_setup(struct imap_conn *conn, struct error *err)
 	if (queue_drain(conn, err) < 0)
 		return -1;
 	conn->setting_up = false;
+	conn->list_ahead = false; /* if nobody waited for it, it is sent again */
 	if (!conn->enabled_qresync)
 		conn->capabilities &= ~(uint32_t)CAP_QRESYNC;
 	if (conn->is_dovecot && (conn->disabled & CAP_X_GUID) == 0)
@@ -257,9 +260,10 @@ static int set_up(struct imap_conn *conn, int wanted, struct error *err)
 {
 	bool offered;
 
+	conn->announced = conn->capabilities;
 	capabilities_settle(conn);
 	offered = (conn->capabilities & CAP_COMPRESS) != 0;
-	if (put_setup(conn, err) < 0)
+	if (!conn->list_ahead && session_put_setup(conn, err) < 0)
 		return -1;
 	conn->setting_up = true;
 	if ((conn->capabilities & CAP_NAMESPACE) == 0 && ask_delimiter(conn, err) < 0)

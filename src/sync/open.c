@@ -275,11 +275,27 @@ static int note_restored(struct account *account, struct error *err)
 	return state_commit(batch, account->keywords, err);
 }
 
+/* True if it is not what was remembered. */
+static bool remember_server(struct account *account)
+{
+	char now[IMAP_REMEMBERED];
+
+	if (account->workers[0].conn == NULL)
+		return false;
+	imap_remember(account->workers[0].conn, now);
+	if (strcmp(now, account->meta.capabilities) == 0)
+		return false;
+	memcpy(account->meta.capabilities, now, sizeof(now));
+	return true;
+}
+
 /* The sentinel first: killed between the two, the next run finds a sentinel of this account and an
  * empty base, and pairs again; the other way round it would find no sentinel and refuse. */
 int account_begin_writing(struct account *account, struct error *err)
 {
 	if (maildir_clean_removed(account->maildir, err) != 0)
+		return -1;
+	if (remember_server(account) && !account->fresh && commit_meta(account, err) != 0)
 		return -1;
 	if (!account->fresh)
 		return account->repair ? note_restored(account, err) : 0;

@@ -58,6 +58,9 @@ int worker_connect(struct worker *worker, struct error *err)
 		.n_disabled = config->disable_extension.n,
 		.keywords = worker->account->keywords,
 		.compress = config->compress,
+		/* whoever connects before the tree was looked at is about to look at it */
+		.remembered =
+			worker->account->n_folders == 0 ? worker->account->meta.capabilities : NULL,
 	};
 
 	if (worker->conn != NULL)

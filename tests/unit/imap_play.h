@@ -27,12 +27,9 @@ struct play {
 	char *said; /* all that was sent */
 };
 
-/* A session that greets with PREAUTH and these capabilities; m1 is ENABLE where QRESYNC is. */
-static inline void play_open(struct play *play, const char *capabilities, const char *answers)
+/* The two files of the tunnel; what is written to the first is what the server says. */
+static inline FILE *play_files(struct play *play)
 {
-	struct imap_options options = {.stream = {.timeout = 10, .stop_fd = -1}};
-	bool qresync = strstr(capabilities, "QRESYNC") != NULL;
-	char *command;
 	FILE *file;
 
 	memset(play, 0, sizeof(*play));
@@ -41,6 +38,17 @@ static inline void play_open(struct play *play, const char *capabilities, const 
 	close(mkstemp(play->sent));
 	file = fdopen(mkstemp(play->server), "w");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	return file;
+}
+
+/* A session that greets with PREAUTH and these capabilities; m1 is ENABLE where QRESYNC is. */
+static inline void play_open(struct play *play, const char *capabilities, const char *answers)
+{
+	struct imap_options options = {.stream = {.timeout = 10, .stop_fd = -1}};
+	bool qresync = strstr(capabilities, "QRESYNC") != NULL;
+	FILE *file = play_files(play);
+	char *command;
+
 	fprintf(file, "* PREAUTH [CAPABILITY IMAP4rev1 NAMESPACE %s] hello\r\n", capabilities);
 	if (qresync)
 		fputs("* ENABLED QRESYNC\r\nm1 OK done\r\n", file);
