@@ -1,5 +1,6 @@
 #include "base/digest.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -19,13 +20,31 @@ static void must(bool done)
 		abort();
 }
 
+static EVP_MD *sha256;
+
+static void find_sha256(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	must(sha256 != NULL);
+}
+
+/* Looked up once: EVP_sha256() is looked up anew in every call that is given it, under a lock, which
+ * takes longer than hashing a short header. */
+static const EVP_MD *get_sha256(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_sha256);
+	return sha256;
+}
+
 struct digest *digest_new(void)
 {
 	struct digest *digest = xcalloc(1, sizeof(*digest));
 
 	digest->context = EVP_MD_CTX_new();
 	must(digest->context != NULL);
-	must(EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL) == 1);
+	must(EVP_DigestInit_ex(digest->context, get_sha256(), NULL) == 1);
 	return digest;
 }
 
@@ -40,8 +59,7 @@ void digest_free(struct digest **digest)
 
 void digest_reset(struct digest *digest)
 {
-	/* Without a type the algorithm found before is used again: looking it up costs more
-	 * than hashing a short header. */
+	/* Without a type the algorithm is the one before. */
 	must(EVP_DigestInit_ex(digest->context, NULL, NULL) == 1);
 }
 
@@ -57,5 +75,5 @@ void digest_finish(struct digest *digest, uint8_t out[DIGEST_SIZE])
 
 void digest_of(const void *data, size_t len, uint8_t out[DIGEST_SIZE])
 {
-	must(EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) == 1);
+	must(EVP_Digest(data, len, out, NULL, get_sha256(), NULL) == 1);
 }
