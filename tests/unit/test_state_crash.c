@@ -54,8 +54,9 @@ static void write_for_ever(const char *dir, int fd)
 	}
 }
 
-/* Kills it after some microseconds; returns the last number that it said, 0 if none. */
-static uint32_t run_and_kill(const char *dir, unsigned usec)
+/* Kills it some microseconds after it has said so many numbers, however slow the machine is; returns the
+ * last one, 0 if none. */
+static uint32_t run_and_kill(const char *dir, unsigned commits, unsigned usec)
 {
 	struct timespec pause = {usec / 1000000, usec % 1000000 * 1000};
 	uint32_t said = 0, n;
@@ -70,6 +71,9 @@ static uint32_t run_and_kill(const char *dir, unsigned usec)
 		write_for_ever(dir, fds[1]);
 	}
 	close(fds[1]);
+	for (; commits != 0 && read(fds[0], &n, sizeof(n)) == sizeof(n); commits--)
+		said = n;
+	CU_ASSERT_EQUAL(commits, 0);
 	nanosleep(&pause, NULL);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
@@ -136,8 +140,9 @@ static void test_kills(void)
 	bed_directory(&bed);
 	for (unsigned kill_n = 0; kill_n < KILLS; kill_n++) {
 		/* Some while it opens, most while it commits. */
-		unsigned usec = (unsigned)rand_r(&seed) % (kill_n % 5 == 0 ? 3000 : 40000);
-		uint32_t said = run_and_kill(bed.dir, usec);
+		unsigned commits = kill_n % 5 == 0 ? 0 : 2 + (unsigned)rand_r(&seed) % 3;
+		unsigned usec = (unsigned)rand_r(&seed) % (commits == 0 ? 3000 : 10000);
+		uint32_t said = run_and_kill(bed.dir, commits, usec);
 
 		before = epoch;
 		epoch = check_base(&bed, said);
