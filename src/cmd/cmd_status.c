@@ -162,9 +162,10 @@ static void print_heading(const char *account, const struct status_counts *sum)
 	if (sum->folders == 0)
 		printf("%s: never synchronized\n", account);
 	else
-		printf("%s: %llu folder%s, %s messages, %s unread%s%s, synchronized %s\n", account,
+		printf("%s: %llu folder%s, %s message%s, %s unread%s%s, synchronized %s\n", account,
 		       (unsigned long long)sum->folders, sum->folders == 1 ? "" : "s", messages,
-		       unread, *trouble != '\0' ? ", " : "", trouble, age);
+		       sum->messages == 1 ? "" : "s", unread, *trouble != '\0' ? ", " : "", trouble,
+		       age);
 	free(messages);
 	free(unread);
 	free(trouble);

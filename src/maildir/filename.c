@@ -110,7 +110,7 @@ int filename_build(char out[NAME_MAX + 1], const char *base, const char *letters
 
 	if (len > NAME_MAX)
 		return error_set(
-			err, ERROR_LOCAL,
+			err, ERROR_REFUSED,
 			"%.80s...: the name with the flags \"%s\" would have %zu bytes, "
 			"more than the %d of a file name; rename the file to a shorter one",
 			base, letters, len, NAME_MAX);

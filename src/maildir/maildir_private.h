@@ -73,7 +73,7 @@ bool filename_is_index(const char *name); /* of Dovecot, Courier, mbsync and oth
  * stand in a name or there are too many. *changed: whether the set differs from the old one. */
 int letters_merge(const char *old, size_t old_len, const char *add, const char *remove,
 		  char out[64], bool *changed);
-/* BASE:2,LETTERS[TAIL]; ERROR_LOCAL if it is longer than a name may be. */
+/* BASE:2,LETTERS[TAIL]; ERROR_REFUSED if it is longer than a name may be. */
 int filename_build(char out[NAME_MAX + 1], const char *base, const char *letters, const char *tail,
 		   struct error *err);
 

@@ -32,7 +32,7 @@ static int target_place(const struct place *from, const char *new_base, const ch
 	target->sub = from->sub;
 	if (letters == NULL) {
 		if (strlen(new_base) + strlen(parts.info) > NAME_MAX)
-			return error_set(err, ERROR_LOCAL, "%.80s...: file name too long",
+			return error_set(err, ERROR_REFUSED, "%.80s...: file name too long",
 					 new_base);
 		memcpy(target->name, new_base, strlen(new_base) + 1);
 		memcpy(target->name + strlen(new_base), parts.info, strlen(parts.info) + 1);

@@ -56,6 +56,22 @@ static int open_root(struct maildir *maildir, const char *root, struct error *er
 	return probe_colon(maildir, err);
 }
 
+/* The usual reason: a link to a disk that is not mounted. */
+static int explain_create(const char *root, struct error *err)
+{
+	char target[256];
+	int saved = errno;
+	ssize_t len = readlink(root, target, sizeof(target) - 1);
+
+	if (len >= 0)
+		return error_set(
+			err, ERROR_LOCAL,
+			"%s is a symlink to %.*s, which is no directory: is its disk mounted?",
+			root, (int)len, target);
+	errno = saved;
+	return error_errno(err, ERROR_LOCAL, "cannot create %s", root);
+}
+
 int maildir_open(struct maildir **maildir, const char *root, enum layout layout, bool create,
 		 struct error *err)
 {
@@ -63,7 +79,7 @@ int maildir_open(struct maildir **maildir, const char *root, enum layout layout,
 
 	*maildir = NULL;
 	if (create && file_make_directories(root, 0700) != 0)
-		return error_errno(err, ERROR_LOCAL, "cannot create %s", root);
+		return explain_create(root, err);
 	opened = xcalloc(1, sizeof(*opened));
 	opened->fd = -1;
 	opened->layout = layout;

@@ -239,7 +239,7 @@ static int open_file(struct state *state, int fd, struct error *err)
 /* Makes it if there is none. */
 static int find_file(struct state *state, const char *path, struct error *err)
 {
-	bool missing = access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+	bool missing = access(path, F_OK) != 0 && errno == ENOENT;
 
 	if (missing && state->read_only)
 		return error_set(err, ERROR_NOT_FOUND, "there is no state in %s yet", state->dir);

@@ -83,9 +83,10 @@ struct sync_folder {
 	uint32_t permanent;    /* system flags that the server keeps */
 	bool permanent_keywords;
 	bool read_only;
-	uint32_t paired;     /* messages both sides had when the run began */
-	uint32_t strays;     /* files that lose their record in this run and are not sent */
-	char **second_names; /* of files that have two, "cur/NAME"; in the snapshot's arena */
+	uint32_t parked_names; /* files whose names cannot hold the flags that they should have */
+	uint32_t paired;       /* messages both sides had when the run began */
+	uint32_t strays;       /* files that lose their record in this run and are not sent */
+	char **second_names;   /* of files that have two, "cur/NAME"; in the snapshot's arena */
 	size_t n_second_names;
 	size_t room_second_names;
 	struct maildir_folder *dir;

@@ -16,7 +16,7 @@ static void recount(struct account *account, struct sync_folder *folder,
 	folder->record.unread = tally.unread;
 	folder->record.held = tally.held;
 	folder->record.skipped = tally.skipped;
-	folder->record.parked = tally.unfetched;
+	folder->record.parked = tally.unfetched + folder->parked_names;
 	folder->record.pending = tally.arriving + tally.unfetched + tally.held + tally.doubted +
 				 (account->config->expunge ? tally.marked : 0);
 	for (size_t i = 0; i < n; i++)

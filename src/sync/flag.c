@@ -212,6 +212,13 @@ static void take_off(char remove[64], uint32_t letters)
 	}
 }
 
+/* The name would be too long for its flags: told in every run, until the file has a shorter one. */
+static void park_name(struct flagging *f, const struct error *err)
+{
+	f->folder->parked_names++;
+	tell_problem(f->account, PROBLEM_NAME, f->folder, "%s", err->text);
+}
+
 static int change_file(struct flagging *f, struct flag_job *job, struct error *err)
 {
 	const struct flag_change *change = &job->action->flags;
@@ -233,6 +240,8 @@ static int change_file(struct flagging *f, struct flag_job *job, struct error *e
 			return -1;
 		if (err->kind == ERROR_LOCAL)
 			tell_error(f->account, f->folder, err);
+		else if (err->kind == ERROR_REFUSED)
+			park_name(f, err);
 		job->failed = true;
 		f->folder->incomplete = true;
 		return 0;

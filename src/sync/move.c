@@ -187,6 +187,8 @@ static int rename_one(struct worker *worker, struct rename *r, struct error *err
 	}
 	if (!error_is_local_to_folder(err))
 		return -1;
+	if (err->kind == ERROR_REFUSED)
+		tell_problem(account, PROBLEM_NAME, r->from, "%s", err->text);
 	skip(account, r->action);
 	return 0;
 }

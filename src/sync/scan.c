@@ -18,10 +18,15 @@ static enum scan_times times_of(const struct account *account, const struct sync
 	return folder->snapshot.n <= MOST_TIMES ? TIMES_WHERE_NEEDED : TIMES_OF_DRAFTS;
 }
 
+struct barred { /* what has a message's name and is no message file, or not one alone */
+	const char *base;
+	const char *stray; /* its name, if it is no regular file; else NULL */
+};
+
 struct scan {
 	struct account *account;
 	struct sync_folder *folder;
-	char **barred; /* names that something else than a message file has */
+	struct barred *barred;
 	size_t n_barred;
 	size_t room_barred;
 };
@@ -52,34 +57,57 @@ static void scan_file(void *ctx, const struct local_file *file)
 }
 
 /* A message whose name something else has is not absent: nothing is known of it. */
-static void bar(struct scan *scan, const char *name)
+static void bar(struct scan *scan, const char *name, bool is_stray)
 {
+	struct arena *arena = scan->folder->snapshot.arena;
 	const char *info = strstr(name, ":2,");
 	size_t len = info != NULL ? (size_t)(info - name) : strlen(name);
 
 	scan->barred =
 		grow(scan->barred, scan->n_barred, &scan->room_barred, sizeof(scan->barred[0]));
-	scan->barred[scan->n_barred++] = arena_strndup(scan->folder->snapshot.arena, name, len);
+	scan->barred[scan->n_barred++] = (struct barred){
+		.base = arena_strndup(arena, name, len),
+		.stray = is_stray ? arena_strdup(arena, name) : NULL,
+	};
+}
+
+static bool bars_a_message(const struct scan *scan, const struct barred *barred)
+{
+	struct snapshot *snapshot = &scan->folder->snapshot;
+	bool found = false;
+
+	for (size_t i = 0; i < snapshot->n; i++) {
+		struct message *message = &snapshot->messages[i];
+
+		if (message->local_presence != PRESENCE_ABSENT ||
+		    strcmp(message->base, barred->base) != 0)
+			continue;
+		message->local_presence = PRESENCE_UNKNOWN;
+		found = true;
+	}
+	return found;
 }
 
 static void settle_barred(struct scan *scan)
 {
-	struct snapshot *snapshot = &scan->folder->snapshot;
-
 	for (size_t i = 0; i < scan->n_barred; i++) {
-		for (size_t j = 0; j < snapshot->n; j++) {
-			struct message *message = &snapshot->messages[j];
+		const struct barred *barred = &scan->barred[i];
+		bool known = bars_a_message(scan, barred);
 
-			if (message->local_presence != PRESENCE_ABSENT ||
-			    strcmp(message->base, scan->barred[i]) != 0)
-				continue;
-			message->local_presence = PRESENCE_UNKNOWN;
-			scan->folder->incomplete = true;
+		if (!known && barred->stray == NULL)
+			continue;
+		scan->folder->incomplete = true; /* told in every run */
+		if (known)
 			tell_problem(scan->account, PROBLEM_UNREADABLE, scan->folder,
 				     "%s is not a regular file any more: put the message back, or "
 				     "remove what has its name",
-				     scan->barred[i]);
-		}
+				     barred->base);
+		else
+			tell_problem(
+				scan->account, PROBLEM_UNREADABLE, scan->folder,
+				"%s is no regular file and is left out: it is neither followed "
+				"nor removed",
+				barred->stray);
 	}
 	free(scan->barred);
 }
@@ -99,13 +127,10 @@ static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
 	struct scan *scan = ctx;
 
 	if (problem != SCAN_TWO_NAMES)
-		bar(scan, name);
+		bar(scan, name, problem == SCAN_NOT_A_FILE);
 	switch (problem) {
 	case SCAN_TWO_NAMES: note_second(scan->folder, name); break;
-	case SCAN_NOT_A_FILE:
-		log_verbose("%s: %s is not a regular file and left out", scan->folder->plan.name,
-			    name);
-		break;
+	case SCAN_NOT_A_FILE: break; /* told when it is known whether a message is in its place */
 	case SCAN_FOREIGN_INFO:
 		log_verbose("%s: %s has flags of an unknown kind, which are not synced",
 			    scan->folder->plan.name, name);

@@ -152,10 +152,16 @@ def test_a_name_that_is_too_long_for_its_flags(user, twin):
     twin.run("sync")
     assert there(user) == {"INBOX": [1, 2]}
     store_there(user, 1, "+FLAGS", ["\\Flagged"])
-    result = twin.run("sync", "--json")
-    assert result.exit == 1 and result.problems(), result
+    for _ in range(2):
+        result = twin.run("sync", "--json")
+        assert result.exit == 1 and len(result.problems("name")) == 1, result
+        status = twin.run("status", "--json")
+        assert status.exit == 1 and {event["parked"] for event in status.events} == {1}, status
     assert there(user) == {"INBOX": [1, 2]} and here(twin) == {"INBOX": [1, 2]}
     assert flags_there(user)[1] == {"\\Flagged"}
+    os.rename(cur(twin, "l" * 255), cur(twin, "short"))
+    assert twin.run("sync").exit == 0 and twin.run("status").exit == 0
+    assert file_of(twin, 1).letters == "F"
 
 
 def test_things_that_are_no_messages(user, twin):
@@ -169,8 +175,9 @@ def test_things_that_are_no_messages(user, twin):
     write(os.path.join(twin.tree.path("INBOX"), "dovecot.index"), b"x")
     for _ in range(2):
         result = twin.run("sync", "--json")
-        assert result.exit in (0, 1), result
-        assert there(user) == {"INBOX": [1]}
+        assert result.exit == 1 and there(user) == {"INBOX": [1]}, result
+        told = sorted(event["message"].split()[0] for event in result.problems("unreadable"))
+        assert told == ["directory", "fifo:2,S", "link:2,S"], result
     for name in ("link:2,S", "directory", "fifo:2,S", ".dotfile"):
         assert os.path.lexists(cur(twin, name))
     assert_silent(user, twin, exit=result.exit)

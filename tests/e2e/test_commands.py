@@ -630,6 +630,8 @@ def test_the_lines_of_status(user, twin):
     assert (account["folders"], account["messages"], account["unread"]) == (2, 3, 3), result
     shown = twin.run("status")
     assert shown.stderr == "" and "Über" in shown.stdout, shown
+    twin.set(state=twin.config)
+    assert twin.run("status").exit == 74, "a file in the way is not a state that is still to come"
 
 
 def test_the_lines_of_folders(user, make_twin):
@@ -674,6 +676,17 @@ def test_several_accounts_in_a_list(accounts, command):
 def test_output_that_cannot_be_written(user, twin, arguments):
     result = twin.run(*arguments, before=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
     assert result.exit == 74 and "standard output" in result.stderr, result
+
+
+@pytest.mark.parametrize("closed, exit", [("2>&-", 0), (">&-", 74), ("<&- >&- 2>&-", 74)])
+def test_a_stream_that_is_closed_is_not_taken_for_a_file(user, twin, closed, exit):
+    """The next file that is opened would have its number, and get what is meant for people."""
+    for number in (1, 2):
+        put(user, number)
+        result = twin.run("-vv", "sync", before=["sh", "-c", f'exec "$@" {closed}', "sh"])
+        assert result.exit == exit, result
+        assert_equal(user, twin)
+    assert twin.run("sync", "--json").summary["downloaded"] == 0
 
 
 @pytest.mark.parametrize("command", ["sync", "status", "folders", "help", "version"])

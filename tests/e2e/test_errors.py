@@ -212,6 +212,11 @@ def test_a_directory_that_cannot_be_written(user, make_twin, tmp_path):
     one_line(twin.run("sync"), 74, "closed")
 
 
+def test_a_root_that_is_a_link_to_nowhere(user, twin):
+    os.symlink("/no/such/disk", twin.root)
+    one_line(twin.run("sync"), 74, twin.root, "/no/such/disk", "mounted")
+
+
 def spoil(path, how):
     """Returns what mends it."""
     if how == "closed":

@@ -263,7 +263,7 @@ static void test_change_letters_obstacles(void)
 	snprintf(name, sizeof(name), "F/new/%s", base);
 	put_file(name, "long");
 	CHECK_OK(maildir_change_letters(folder, base, "S", NULL, NULL, &err));
-	CHECK_KIND(maildir_change_letters(folder, base, "F", NULL, NULL, &err), ERROR_LOCAL);
+	CHECK_KIND(maildir_change_letters(folder, base, "F", NULL, NULL, &err), ERROR_REFUSED);
 	snprintf(name, sizeof(name), "F/cur/%s:2,S", base);
 	CU_ASSERT_STRING_EQUAL(content_of(name), "long");
 	/* Info that is not ours is kept. */
