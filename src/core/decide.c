@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-static struct decision rule(int number, enum verb verb)
+static struct decision rule(uint8_t number, enum verb verb)
 {
 	return (struct decision){.verb = verb, .rule = number};
 }

@@ -62,7 +62,7 @@ struct flag_change {
 
 struct decision {
 	enum verb verb;
-	int rule;                 /* number in docs/sync-rules.md */
+	uint8_t rule;             /* number in docs/sync-rules.md */
 	struct flag_change flags; /* for every verb that leaves the message on both sides */
 };
 

@@ -7,9 +7,8 @@
 
 #include "base/log.h"
 
-/* The kernel maps a page with the fifteen around it: 512 KiB at the most. */
+/* The kernel maps a page with the fifteen around it. */
 #define BLOCK_BITS 16
-#define TOUCHED_MOST 8
 #define SMALL_FILE 256 /* pages: 1 MiB */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
@@ -180,8 +179,7 @@ void pages_give_back(struct state *state)
 	MDB_envinfo info;
 	size_t len;
 
-	state->touched = 0;
-	state->last_block = 0;
+	state->n_touched = 0;
 	if (state->map == NULL || mdb_env_info(state->env, &info) != 0)
 		return;
 	len = (info.me_last_pgno + 1) * state->page_size;
@@ -193,15 +191,16 @@ void page_touched(struct state *state, const void *at)
 	uintptr_t block = (uintptr_t)at >> BLOCK_BITS;
 	MDB_envinfo info;
 
-	/* Records are mostly looked for in their order: the next one is beside the last. */
-	if (block == state->last_block)
-		return;
-	state->last_block = block;
-	if (++state->touched < TOUCHED_MOST)
+	for (size_t i = state->n_touched; i-- > 0;) {
+		if (state->touched[i] == block)
+			return;
+	}
+	state->touched[state->n_touched++] = block;
+	if (state->n_touched < TOUCHED_MOST)
 		return;
 	/* All of a small file may stay: to fetch its pages again costs more than they take. */
 	if (mdb_env_info(state->env, &info) == 0 && info.me_last_pgno < SMALL_FILE)
-		state->touched = 0;
+		state->n_touched = 0;
 	else
 		pages_give_back(state);
 }

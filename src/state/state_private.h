@@ -21,6 +21,8 @@ enum database {
 
 #define CLEAN_ROOM 160
 
+#define TOUCHED_MOST 12
+
 struct state {
 	char *dir;
 	MDB_env *env;
@@ -36,10 +38,11 @@ struct state {
 	uint32_t next_folder_stored;
 	struct tally *tallies; /* changes since it was opened, by folder id */
 	size_t n_tallies;
-	char *map;              /* where LMDB mapped the file; NULL: not known */
-	size_t page_size;       /* LMDB's */
-	size_t touched;         /* pieces of the map looked at since they were given back last */
-	uintptr_t last_block;   /* the last of them */
+	char *map;        /* where LMDB mapped the file; NULL: not known */
+	size_t page_size; /* LMDB's */
+	/* The pieces of 64 KiB that were looked at since they were given back last: 768 KiB at the most. */
+	uintptr_t touched[TOUCHED_MOST];
+	size_t n_touched;
 	bool sound;             /* the file was found to be, when it was opened */
 	char clean[CLEAN_ROOM]; /* what DIR/clean says (state.c) */
 };

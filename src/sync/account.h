@@ -33,23 +33,23 @@
  *                             file: the file there (NULL: into the trash); lost
  *   COPY (MOVE_REMOTE, copy)  likewise, no lost: the original stays
  *   FLAGS, DELETE_*, EXPUNGE, KEEP, FORGET   folder, uid */
-struct action {
-	enum verb verb;
-	int rule;
-	uint32_t folder; /* index in the account's folders */
-	uint32_t uid;
-	uint32_t file_folder;
-	const char *base;           /* base name of the file; NULL: none */
-	struct local_facts *file;   /* of a file without a record; NULL: as in the record */
-	struct remote_facts *facts; /* of the arrival; NULL if they were not needed */
-	struct flags local, remote; /* as they were seen */
-	struct flag_change flags;
-	uint32_t stray_letters; /* of a moved file's name: to be taken off, as bits of a..z */
-	size_t lost;
+struct action { /* 80 bytes, because the first run has one for each message */
+	enum verb verb : 8;
+	uint8_t rule;
 	bool copy;
 	bool held;
 	bool done;
-	bool skipped; /* its object was not as planned */
+	bool skipped;    /* its object was not as planned */
+	uint32_t folder; /* index in the account's folders */
+	uint32_t uid;
+	uint32_t file_folder;
+	struct flags local, remote; /* as they were seen */
+	struct flag_change flags;
+	uint32_t stray_letters;     /* of a moved file's name: to be taken off, as bits of a..z */
+	const char *base;           /* base name of the file; NULL: none */
+	struct local_facts *file;   /* of a file without a record; NULL: as in the record */
+	struct remote_facts *facts; /* of the arrival; NULL if they were not needed */
+	size_t lost;
 };
 
 struct sync_folder {
