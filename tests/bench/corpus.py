@@ -74,11 +74,12 @@ def internal_date(number):
 
 
 class Corpus:
-    """folders: mailboxes that hold `each` messages. spare: mailboxes that begin empty."""
+    """folders: mailboxes that hold `each` messages. spare: mailboxes that begin empty. size: of the
+    message with a number; fresh_size: of those that come later, none of them large."""
 
-    def __init__(self, name, folders, each, size, spare=()):
+    def __init__(self, name, folders, each, size, spare=(), fresh_size=log_normal):
         self.name, self.folders, self.each, self.size = name, folders, each, size
-        self.spare = list(spare)
+        self.spare, self.fresh_size = list(spare), fresh_size
 
     def messages(self, index):
         """(number, bytes) of the index-th folder."""
@@ -86,11 +87,9 @@ class Corpus:
             yield number, message(number, self.size(number))
 
     def fresh(self, start, count):
-        """Messages that no folder holds yet, none of them large."""
+        """Messages that no folder holds yet."""
         for number in range(10_000_000 + start, 10_000_000 + start + count):
-            size = self.size(number) if self.name in ("mid", "big", "million") else \
-                log_normal(number)
-            yield number, message(number, size)
+            yield number, message(number, self.fresh_size(number))
 
     def target(self, folder):
         """Where moved messages of a folder go."""
@@ -110,12 +109,16 @@ def _large(number):
     return (1 + (number * 7) % 20) * MEGA if number < 10_000_000 else log_normal(number)
 
 
+def same(size):
+    return {"size": lambda n: size, "fresh_size": lambda n: size, "spare": ["Archive"]}
+
+
 CORPORA = {corpus.name: corpus for corpus in [
     Corpus("small", ["INBOX"], 2000, _small, ["Archive"]),
     Corpus("large", ["INBOX"], 40, lambda n: int(_large(n) * 0.69), ["Archive"]),
     Corpus("many", [f"list-{i:03}" for i in range(200)], 100,
            lambda n: log_normal(n, 4500), ["INBOX"]),
-    Corpus("mid", ["INBOX"], 10_000, lambda n: 2000, ["Archive"]),
-    Corpus("big", ["INBOX"], 100_000, lambda n: 2000, ["Archive"]),
-    Corpus("million", ["INBOX"], 1_000_000, lambda n: 600, ["Archive"]),
+    Corpus("mid", ["INBOX"], 10_000, **same(2000)),
+    Corpus("big", ["INBOX"], 100_000, **same(2000)),
+    Corpus("million", ["INBOX"], 1_000_000, **same(600)),
 ]}
