@@ -135,12 +135,22 @@ struct imap_selected {
 	bool read_only;
 };
 
+struct imap_facts {
+	uint32_t uid;
+	struct flags flags;
+	uint32_t size;  /* RFC822.SIZE; 0 if it was not told or does not fit */
+	int64_t date;   /* INTERNALDATE, seconds since 1970; INT64_MIN if it makes no sense */
+	struct hash id; /* EMAILID, X-GM-MSGID or X-GUID */
+};
+
 /* The messages of a mailbox as told by a view. */
 struct imap_view_sink {
 	void *ctx;
 	/* Ascending UIDs in a full listing; any order in a delta. */
 	void (*message)(void *ctx, uint32_t uid, struct flags flags);
 	void (*vanished)(void *ctx, uint32_t first, uint32_t last);
+	/* Of the request's probes; those that are gone are left out. NULL without probes. */
+	void (*facts)(void *ctx, const struct imap_facts *facts);
 };
 
 struct imap_view_request {
@@ -149,6 +159,10 @@ struct imap_view_request {
 	uint64_t modseq;
 	uint32_t uidnext; /* remembered: UIDs below it are known or gone */
 	bool full;        /* no shortcut */
+	/* A few messages, ascending, whose facts are told along with the view. Borrowed until they are
+	 * sent. */
+	const uint32_t *probes;
+	size_t n_probes;
 };
 
 enum imap_view_kind {
@@ -195,14 +209,6 @@ int imap_select(struct imap_conn *conn, const char *mailbox, bool examine,
 int imap_unselect(struct imap_conn *conn, struct error *err);
 
 /* ---- messages of the selected mailbox; uids ascending, without duplicates ---- */
-
-struct imap_facts {
-	uint32_t uid;
-	struct flags flags;
-	uint32_t size;  /* RFC822.SIZE; 0 if it was not told or does not fit */
-	int64_t date;   /* INTERNALDATE, seconds since 1970; INT64_MIN if it makes no sense */
-	struct hash id; /* EMAILID, X-GM-MSGID or X-GUID */
-};
 
 /* UID, FLAGS, INTERNALDATE, RFC822.SIZE and the server-side id. Messages that are gone are left out;
  * a UID that was not told is asked for once more by itself. */

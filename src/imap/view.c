@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum step { STEP_SELECT, STEP_FETCH };
+enum step { STEP_SELECT, STEP_FETCH, STEP_PROBE };
 
 struct viewing {
 	struct imap_conn *conn;
@@ -51,6 +51,13 @@ static void tell(struct viewing *viewing, const struct fetch *fetch)
 	viewing->sink->message(viewing->sink->ctx, fetch->facts.uid, fetch->facts.flags);
 }
 
+static void take_probe(struct viewing *viewing, const struct fetch *fetch)
+{
+	if (viewing->request.n_probes != 0 && (fetch->items & ITEM_UID) != 0 &&
+	    (fetch->items & (ITEM_SIZE | ITEM_DATE)) != 0 && is_same(viewing))
+		viewing->sink->facts(viewing->sink->ctx, &fetch->facts);
+}
+
 static void view_fetch(void *ctx, const struct fetch *fetch)
 {
 	struct viewing *viewing = ctx;
@@ -58,6 +65,7 @@ static void view_fetch(void *ctx, const struct fetch *fetch)
 
 	if (viewing->step == STEP_FETCH && !viewing->select.taken)
 		return; /* of the mailbox that some servers keep after a refusal */
+	take_probe(viewing, fetch);
 	if ((fetch->items & (ITEM_UID | ITEM_FLAGS)) != (ITEM_UID | ITEM_FLAGS))
 		return;
 	if (viewing->kind == VIEW_FULL) {
@@ -101,7 +109,7 @@ static void view_done(void *ctx, size_t index, const struct status_text *status)
 	if (index == STEP_SELECT) {
 		selection_answer(&viewing->select, status);
 		viewing->step = STEP_FETCH;
-	} else if (status->condition != CONDITION_OK) {
+	} else if (index == STEP_FETCH && status->condition != CONDITION_OK) {
 		viewing->refused_fetch = true;
 		reply_set(&viewing->fetch_reply, status);
 	}
@@ -156,15 +164,29 @@ static int send_changed(struct viewing *viewing, struct error *err)
 	return command_send(conn, STEP_FETCH, 0, err);
 }
 
+/* A refusal does no harm: then nothing is told of them. */
+static int send_probes(struct viewing *viewing, struct error *err)
+{
+	const struct imap_view_request *request = &viewing->request;
+	struct imap_conn *conn = viewing->conn;
+
+	if (request->n_probes == 0)
+		return 0;
+	command_begin(conn, "UID FETCH");
+	command_uids(conn, request->probes, request->n_probes, request->n_probes);
+	text_printf(&conn->out, " (UID INTERNALDATE RFC822.SIZE%s)", id_item(conn));
+	return command_send(conn, STEP_PROBE, 0, err);
+}
+
 static int send_view(struct viewing *viewing, struct error *err)
 {
-	if (send_select(viewing, err) < 0)
-		return -1;
-	if (viewing->kind == VIEW_FULL)
-		return send_all(viewing->conn, err);
-	if (viewing->kind == VIEW_FLAGS)
-		return send_changed(viewing, err);
-	return 0;
+	int result = send_select(viewing, err);
+
+	if (result == 0 && viewing->kind == VIEW_FULL)
+		result = send_all(viewing->conn, err);
+	if (result == 0 && viewing->kind == VIEW_FLAGS)
+		result = send_changed(viewing, err);
+	return result == 0 ? send_probes(viewing, err) : -1;
 }
 
 static int first_round(struct viewing *viewing, struct error *err)
@@ -310,12 +332,13 @@ int imap_view(struct imap_conn *conn, const char *mailbox, bool examine,
 
 /* ---- in a burst ---- */
 
-#define VIEW_OCTETS 256 /* of SELECT and two FETCH, without the name */
+#define VIEW_OCTETS 300 /* of SELECT and three FETCH, without the name and the probes */
+#define PROBE_OCTETS 11
 
 int imap_view_begin(struct imap_conn *conn, const char *mailbox, bool examine,
 		    const struct imap_view_request *request, struct error *err)
 {
-	size_t octets = 2 * strlen(mailbox) + VIEW_OCTETS;
+	size_t octets = 2 * strlen(mailbox) + VIEW_OCTETS + PROBE_OCTETS * request->n_probes;
 	struct viewing *viewing;
 
 	if (burst_enter(conn, mailbox, octets, err) < 0)

@@ -70,10 +70,11 @@ struct sync_folder {
 	bool plan_told;     /* its creation, rename or removal was carried out */
 	bool remote_same;   /* as the base remembers it, as far as LIST and the stamps tell */
 	bool local_same;
-	bool viewed;         /* its view was read, and has yet to be checked */
-	bool view_good;      /* its count agreed */
-	bool local_unproved; /* its directory changed under the scan: files may be there unseen */
-	bool local_looked;   /* in this run: its stamps are of this run */
+	struct probes *probes; /* what was told along with the view; NULL: nothing was asked */
+	bool viewed;           /* its view was read, and has yet to be checked */
+	bool view_good;        /* its count agreed */
+	bool local_unproved;   /* its directory changed under the scan: files may be there unseen */
+	bool local_looked;     /* in this run: its stamps are of this run */
 	bool remote_looked;
 	bool incomplete; /* something was left undone: its stamps and MODSEQ are not committed */
 	bool failed;     /* no more of it in this run */
@@ -204,9 +205,8 @@ bool folder_must_look(const struct account *account, const struct sync_folder *f
 int scan_local(struct account *account, struct sync_folder *folder, struct error *err);
 
 /* ---- view.c: the remote side into the snapshot ---- */
-void view_message(void *ctx, uint32_t uid, struct flags flags); /* of a sink over the snapshot */
-void view_vanished(void *ctx, uint32_t first, uint32_t last);
-struct imap_view_request view_request_of(const struct sync_folder *folder, bool full);
+struct imap_view_sink view_sink_of(struct sync_folder *folder); /* its snapshot */
+struct imap_view_request view_request_of(struct sync_folder *folder, bool full);
 /* Books an answer; true if its count agreed and it can be believed. */
 bool view_book(struct sync_folder *folder, const struct imap_view *view, bool examined);
 /* Asks, or takes the answer that was booked, and checks it. ERROR_REFUSED if it stays doubtful. */

@@ -30,7 +30,7 @@ static void see_vanished(void *ctx, uint32_t first, uint32_t last)
 /* A command of its own, because a server need not tell a selected mailbox what is new. */
 static int see_new(struct worker *worker, struct appended *appended, struct error *err)
 {
-	struct imap_view_sink sink = {appended, see_message, see_vanished};
+	struct imap_view_sink sink = {appended, see_message, see_vanished, NULL};
 	struct imap_view_request request = {.full = true};
 	struct imap_view view;
 

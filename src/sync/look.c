@@ -247,7 +247,7 @@ static int look_ahead(struct worker *worker, struct sync_folder *folder, struct 
 static int look_answer(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct account *account = worker->account;
-	struct imap_view_sink sink = {&folder->snapshot, view_message, view_vanished};
+	struct imap_view_sink sink = view_sink_of(folder);
 	struct imap_view view;
 	struct error local = {0};
 	bool again;

@@ -452,7 +452,7 @@ static int remove_remote(struct account *account, struct sync_folder *folder, st
 {
 	struct imap_conn *conn = account->workers[0].conn;
 	struct removal removal = {.folder = folder};
-	struct imap_view_sink sink = {&removal, removal_message, removal_vanished};
+	struct imap_view_sink sink = {&removal, removal_message, removal_vanished, NULL};
 	struct imap_view_request request = {.full = true};
 	struct imap_view view;
 

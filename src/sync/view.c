@@ -8,14 +8,47 @@
 
 #include "base/log.h"
 
-void view_message(void *ctx, uint32_t uid, struct flags flags)
+#define PROBES 6
+
+/* Facts of a few messages that are asked for along with the view, before it is known which are there. */
+struct probes {
+	uint32_t uids[PROBES];
+	struct imap_facts told[PROBES]; /* of each, uid 0 if it was not */
+	size_t n;
+};
+
+static void view_message(void *ctx, uint32_t uid, struct flags flags)
 {
-	snapshot_remote_message(ctx, uid, flags);
+	struct sync_folder *folder = ctx;
+
+	snapshot_remote_message(&folder->snapshot, uid, flags);
 }
 
-void view_vanished(void *ctx, uint32_t first, uint32_t last)
+static void view_vanished(void *ctx, uint32_t first, uint32_t last)
 {
-	snapshot_remote_vanished(ctx, first, last);
+	struct sync_folder *folder = ctx;
+
+	snapshot_remote_vanished(&folder->snapshot, first, last);
+}
+
+static void view_facts(void *ctx, const struct imap_facts *facts)
+{
+	struct probes *probes = ((struct sync_folder *)ctx)->probes;
+
+	for (size_t i = 0; i < probes->n; i++) {
+		if (probes->uids[i] == facts->uid)
+			probes->told[i] = *facts;
+	}
+}
+
+struct imap_view_sink view_sink_of(struct sync_folder *folder)
+{
+	return (struct imap_view_sink){
+		.ctx = folder,
+		.message = view_message,
+		.vanished = view_vanished,
+		.facts = view_facts,
+	};
 }
 
 /* EXAMINE says nothing about what could be written. */
@@ -44,14 +77,50 @@ static void note_uidnext(struct sync_folder *folder)
 	}
 }
 
-struct imap_view_request view_request_of(const struct sync_folder *folder, bool full)
+/* Two at each end, since some may be gone, and two between. */
+static void choose_probes(struct sync_folder *folder)
 {
-	return (struct imap_view_request){
+	const struct snapshot *snapshot = &folder->snapshot;
+	size_t n = snapshot->n;
+	const size_t places[PROBES] = {0, 1, n / 3, n - n / 3, n - 2, n - 1};
+	struct probes *probes = folder->probes = arena_alloc(snapshot->arena, sizeof(*probes));
+
+	for (size_t i = 0; i < PROBES; i++) {
+		const struct message *message =
+			places[i] < n ? &snapshot->messages[places[i]] : NULL;
+
+		if (message != NULL && message->state == RECORD_PAIRED &&
+		    (probes->n == 0 || message->uid > probes->uids[probes->n - 1]))
+			probes->uids[probes->n++] = message->uid;
+	}
+}
+
+/* LIST told another number of messages than there was, or of new mail: anchors will be wanted. */
+static bool expects_changed_members(const struct sync_folder *folder)
+{
+	const struct imap_status *status = &folder->status;
+
+	return status->known && status->uidvalidity == folder->record.uidvalidity &&
+	       (status->exists != folder->record.exists ||
+		status->uidnext != folder->record.uidnext);
+}
+
+struct imap_view_request view_request_of(struct sync_folder *folder, bool full)
+{
+	struct imap_view_request request = {
 		.uidvalidity = folder->record.uidvalidity,
 		.modseq = folder->record.highestmodseq,
 		.uidnext = folder->record.uidnext,
 		.full = full || folder->record.last_sync == 0,
 	};
+
+	folder->probes = NULL;
+	if (!expects_changed_members(folder))
+		return request;
+	choose_probes(folder);
+	request.probes = folder->probes->uids;
+	request.n_probes = folder->probes->n;
+	return request;
 }
 
 static bool hides_arrivals(const struct sync_folder *folder)
@@ -84,7 +153,7 @@ bool view_book(struct sync_folder *folder, const struct imap_view *view, bool ex
 static int view_once(struct worker *worker, struct sync_folder *folder, bool full, bool *good,
 		     struct error *err)
 {
-	struct imap_view_sink sink = {&folder->snapshot, view_message, view_vanished};
+	struct imap_view_sink sink = view_sink_of(folder);
 	struct imap_view_request request = view_request_of(folder, full);
 	struct imap_view view;
 
@@ -181,6 +250,35 @@ static size_t choose_anchors(const struct snapshot *snapshot, bool all, uint32_t
 	return n;
 }
 
+/* The probes that turned out to be there will do, if they are enough and the last message is one of them. */
+static bool probes_will_do(struct anchors *anchors)
+{
+	struct snapshot *snapshot = &anchors->folder->snapshot;
+	const struct probes *probes = anchors->folder->probes;
+	uint32_t last = 0, highest = 0;
+	size_t here = 0, n = 0;
+
+	if (probes == NULL || anchors->account->full)
+		return false;
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (!is_anchor(&snapshot->messages[i]))
+			continue;
+		here++;
+		last = snapshot->messages[i].uid;
+	}
+	for (size_t i = 0; i < probes->n; i++) {
+		const struct message *message = snapshot_find(snapshot, probes->uids[i]);
+
+		if (probes->told[i].uid == 0 || message == NULL || !is_anchor(message))
+			continue;
+		check_anchor(anchors, &probes->told[i]);
+		n++;
+		if (message->uid > highest)
+			highest = message->uid;
+	}
+	return highest == last && n >= (here < PROBES / 2 ? here : PROBES / 2);
+}
+
 /* UIDs may be renumbered under the same UIDVALIDITY. Before anything is derived from messages that seem
  * new or gone, a few that seem to be there must still be the same ones. */
 static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool *hold,
@@ -196,6 +294,10 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 	*hold = true;
 	if (!all && !has_changed_members(snapshot))
 		return 0;
+	if (probes_will_do(&anchors)) {
+		*hold = !anchors.differ;
+		return 0;
+	}
 	uids = xmalloc((snapshot->n + 1) * sizeof(*uids));
 	n = choose_anchors(snapshot, all, uids);
 	if (n != 0) /* views read in one burst leave another mailbox selected */

@@ -147,6 +147,12 @@ static void view_vanished(void *ctx, uint32_t first, uint32_t last)
 	must(first != 0 && first <= last);
 }
 
+static void view_facts(void *ctx, const struct imap_facts *facts)
+{
+	(void)ctx;
+	must(facts->uid != 0);
+}
+
 static void take_facts(void *ctx, const struct imap_facts *facts)
 {
 	(void)ctx;
@@ -180,10 +186,13 @@ static const uint32_t uids[] = {3, 4, 9};
 
 static void run_view(struct imap_conn *conn, bool known, struct error *err)
 {
-	struct imap_view_request request = {
-		.uidvalidity = known, .modseq = known ? 5 : 0, .uidnext = 9};
+	struct imap_view_request request = {.uidvalidity = known,
+					    .modseq = known ? 5 : 0,
+					    .uidnext = 9,
+					    .probes = uids,
+					    .n_probes = known ? ARRAY_SIZE(uids) : 0};
 	uint32_t told = 0;
-	struct imap_view_sink sink = {&told, view_message, view_vanished};
+	struct imap_view_sink sink = {&told, view_message, view_vanished, view_facts};
 	struct imap_view view;
 
 	if (imap_view(conn, "box", false, &request, &sink, &view, err) < 0)

@@ -11,6 +11,9 @@
 
 static const struct imap_view_request known = {.uidvalidity = 9, .modseq = 15, .uidnext = 6};
 static const struct imap_view_request unknown;
+static const uint32_t probes[] = {2, 5};
+static const struct imap_view_request probing = {
+	.uidvalidity = 9, .modseq = 15, .uidnext = 6, .probes = probes, .n_probes = 2};
 
 /* ---- views ---- */
 
@@ -72,6 +75,21 @@ static const struct burst_row {
 		       "x\r\n" SELECTED("1", "9", "15") "m8 OK x\r\nm9 OK x\r\n* 1 FETCH (UID 7 "
 							"FLAGS ())\r\nm10 OK x\r\n",
 	 "again 2/1 2/1 ", "| 3=0 | 7=0 | ", NULL},
+	/* facts told along: not those of another UIDVALIDITY, and a refusal of them does no harm */
+	{QUICK, &probing,
+	 SELECTED("2", "9",
+		  "20") "* VANISHED (EARLIER) 5\r\nm3 OK x\r\n* 1 FETCH (UID 2 RFC822.SIZE 7)"
+			"\r\nm4 OK x\r\n" SELECTED(
+				"1", "8",
+				"20") "m5 OK x\r\n"
+				      "* 1 FETCH (UID 2 RFC822.SIZE 8)\r\nm6 OK x\r\n" SELECTED(
+					      "2", "9", "20") "* 2 FETCH (UID 5 FLAGS (\\Seen))\r\n"
+							      "m7 OK x\r\nm8 NO no\r\n",
+	 "1/2 again 1/2 ", "-5:5 2/7 | | 5=10 | ",
+	 "m3 SELECT \"a\" (QRESYNC (9 15))\r\nm4 UID FETCH 2,5 (UID INTERNALDATE RFC822.SIZE)\r\n"
+	 "m5 SELECT \"b\" (QRESYNC (9 15))\r\nm6 UID FETCH 2,5 (UID INTERNALDATE RFC822.SIZE)\r\n"
+	 "m7 SELECT \"c\" (QRESYNC (9 15))\r\nm8 UID FETCH 2,5 (UID INTERNALDATE RFC822.SIZE)\r\n"
+	 "m9 LOGOUT\r\n"},
 	/* an answer before its turn, and the end of the line: the others are gone too */
 	{QUICK, &known, SELECTED("1", "9", "15") "m4 OK x\r\n", "server network network ", "| | | ",
 	 NULL},
@@ -91,9 +109,16 @@ static void say_error(struct text *out, const struct error *err)
 	text_printf(out, "%s ", word);
 }
 
+static void see_facts(void *ctx, const struct imap_facts *facts)
+{
+	struct play *play = ctx;
+
+	text_printf(&play->seen, "%" PRIu32 "/%" PRIu32 " ", facts->uid, facts->size);
+}
+
 static void finish_view(struct play *play, struct text *results)
 {
-	struct imap_view_sink sink = {play, see_message, see_vanished};
+	struct imap_view_sink sink = {play, see_message, see_vanished, see_facts};
 	struct imap_view view;
 	bool again;
 

@@ -30,7 +30,7 @@ static const struct view_row {
 	{"UIDPLUS",
 	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS (\\Seen))\r\n"
 	 "* 2 FETCH (UID 5 FLAGS ())\r\nm3 OK x\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 0,
 	 VIEW_FULL,
 	 true,
@@ -40,7 +40,7 @@ static const struct view_row {
 	{"UIDPLUS",
 	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\nm3 OK "
 	 "x\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 0,
 	 VIEW_FULL,
 	 false,
@@ -50,7 +50,7 @@ static const struct view_row {
 	{"UIDPLUS",
 	 "* 2 EXISTS\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\n* 2 FETCH (UID 5 FLAGS ())\r\n"
 	 "* 1 FETCH (UID 3 FLAGS (\\Seen))\r\n* 1 EXPUNGE\r\nm3 OK x\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 0,
 	 VIEW_FULL,
 	 false,
@@ -58,7 +58,7 @@ static const struct view_row {
 	 NULL},
 	{"UIDPLUS",
 	 "* 2 EXISTS\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\n* 2 EXPUNGED\r\nm3 OK x\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 0,
 	 VIEW_FULL,
 	 true,
@@ -67,7 +67,7 @@ static const struct view_row {
 	/* an empty mailbox, and a server that then refuses to FETCH */
 	{"UIDPLUS",
 	 "* 0 EXISTS\r\nm2 OK x\r\nm3 NO empty\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 0,
 	 VIEW_FULL,
 	 true,
@@ -75,7 +75,7 @@ static const struct view_row {
 	 NULL},
 	{"UIDPLUS",
 	 "* 1 EXISTS\r\nm2 OK x\r\nm3 NO cannot\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 -1,
 	 0,
 	 false,
@@ -83,7 +83,7 @@ static const struct view_row {
 	 NULL},
 	{"UIDPLUS",
 	 "m2 NO no such mailbox\r\nm3 BAD none selected\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 -1,
 	 0,
 	 false,
@@ -94,7 +94,7 @@ static const struct view_row {
 	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 20] x\r\n* VANISHED "
 	 "(EARLIER) 1,4\r\n"
 	 "* 2 FETCH (UID 5 FLAGS () MODSEQ (20))\r\nm3 OK x\r\n",
-	 {9, 15, 6, false},
+	 {9, 15, 6, false, NULL, 0},
 	 0,
 	 VIEW_DELTA,
 	 true,
@@ -102,7 +102,7 @@ static const struct view_row {
 	 "m3 SELECT \"b\" (QRESYNC (9 15))\r\n"},
 	{QUICK,
 	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 15] x\r\nm3 OK x\r\n",
-	 {9, 15, 6, false},
+	 {9, 15, 6, false, NULL, 0},
 	 0,
 	 VIEW_DELTA,
 	 true,
@@ -112,7 +112,7 @@ static const struct view_row {
 	{QUICK,
 	 "* 1 EXISTS\r\n* OK [UIDVALIDITY 8] x\r\n* OK [HIGHESTMODSEQ 20] x\r\nm3 OK x\r\n"
 	 "* 1 FETCH (UID 1 FLAGS ())\r\nm4 OK x\r\n",
-	 {9, 15, 6, false},
+	 {9, 15, 6, false, NULL, 0},
 	 0,
 	 VIEW_FULL,
 	 true,
@@ -121,7 +121,7 @@ static const struct view_row {
 	{QUICK,
 	 "* 1 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 14] x\r\nm3 OK x\r\n"
 	 "* 1 FETCH (UID 1 FLAGS ())\r\nm4 OK x\r\n",
-	 {9, 15, 6, false},
+	 {9, 15, 6, false, NULL, 0},
 	 0,
 	 VIEW_FULL,
 	 true,
@@ -132,7 +132,7 @@ static const struct view_row {
 	 "m3 BAD what\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 20] x\r\nm4 "
 	 "OK x\r\n"
 	 "m5 OK x\r\n* 1 FETCH (UID 7 FLAGS ())\r\nm6 OK x\r\n",
-	 {9, 15, 6, false},
+	 {9, 15, 6, false, NULL, 0},
 	 0,
 	 VIEW_FLAGS,
 	 true,
@@ -143,7 +143,7 @@ static const struct view_row {
 	 "* 2 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [HIGHESTMODSEQ 20] x\r\nm2 OK x\r\n"
 	 "* 1 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (20))\r\nm3 OK x\r\n* 2 FETCH (UID 7 FLAGS "
 	 "())\r\nm4 OK x\r\n",
-	 {9, 15, 6, false},
+	 {9, 15, 6, false, NULL, 0},
 	 0,
 	 VIEW_FLAGS,
 	 true,
@@ -153,7 +153,7 @@ static const struct view_row {
 	/* the connection ends in the middle */
 	{"UIDPLUS",
 	 "* 2 EXISTS\r\nm2 OK x\r\n* 1 FETCH (UID 3 FLAGS ())\r\n* BYE gone\r\n",
-	 {0, 0, 0, false},
+	 {0, 0, 0, false, NULL, 0},
 	 -1,
 	 0,
 	 false,
@@ -166,7 +166,7 @@ static void test_views(void)
 	for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
 		const struct view_row *row = &views[i];
 		struct play play;
-		struct imap_view_sink sink = {&play, see_message, see_vanished};
+		struct imap_view_sink sink = {&play, see_message, see_vanished, NULL};
 		struct imap_view view = {.kind = VIEW_FULL};
 		int result;
 
