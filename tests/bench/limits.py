@@ -7,7 +7,7 @@ import shutil
 import time
 
 import corpus as corpora
-from scenarios import World
+from scenarios import World, pieces
 from wire import Wire, compact
 
 LIST_STATUS = (b'LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))')
@@ -71,8 +71,8 @@ class Limit:
             return [command for folder in places for command in self._resync(folder)]
         if scenario == "1% flags local":
             return self._each(lambda folder: self._resync(
-                folder, [b"UID STORE %s +FLAGS.SILENT (\\Draft)" % compact(
-                    self.picks[folder][50::100])]))
+                folder, [b"UID STORE %s +FLAGS.SILENT (\\Draft)" % compact(picks)
+                         for picks in pieces(self.picks[folder][50::100])]))
         if scenario == "1,000 moved local":
             return self._each(lambda folder: self._resync(
                 folder, [b"UID MOVE %s %s" % (compact(self.picks[folder][:per_folder]),
