@@ -1,7 +1,7 @@
 # For contrib/check and contrib/demo: which Debian packages are needed, and how to get them.
 
 PACKAGES_BUILD="gcc make libc6-dev autoconf automake pkg-config libetpan-dev liblmdb-dev libssl-dev
-	libconfuse-dev zlib1g-dev"
+	libconfuse-dev libjansson-dev zlib1g-dev"
 PACKAGES_DEMO="python3 dovecot-imapd openssl"
 PACKAGES_TEST="$PACKAGES_DEMO libcunit1-dev python3-pytest mandoc clang clang-format libclang-rt-14-dev
 	strace locales xz-utils"

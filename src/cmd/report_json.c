@@ -1,7 +1,7 @@
-/* Lines for programs. Names of files and folders may be anything, and JSON is UTF-8: each byte that is not
- * becomes U+FFFD. Members stand in the order in which they were put in. Written by hand: a pull tells a
- * line for each message, and building a tree for it took a fifth of all instructions. */
-#include <inttypes.h>
+/* Lines for programs. jansson refuses text that is not UTF-8, and names of files and folders may be
+ * anything: each byte that is not UTF-8 becomes U+FFFD. Members stand in the order in which they
+ * were put in. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,91 +12,38 @@
 #include "cmd/report.h"
 #include "sync/words.h"
 
-/* How many octets from here on stand for themselves. */
-static size_t plain_run(const char *string)
+static json_t *repaired(const char *string)
 {
-	size_t n = 0;
-
-	while (string[n] >= ' ' && string[n] <= '~' && string[n] != '"' && string[n] != '\\')
-		n++;
-	return n;
-}
-
-/* The character at string, of which left octets are left; how many it takes. */
-static size_t put_character(struct text *out, const char *string, size_t left)
-{
-	static const char letters[] = "\"\\\b\f\n\r\t", escapes[] = "\"\\bfnrt";
-	const char *letter = strchr(letters, *string);
-	size_t len = utf8_sequence(string, left);
-
-	if (letter != NULL)
-		text_printf(out, "\\%c", escapes[letter - letters]);
-	else if ((unsigned char)*string < ' ')
-		text_printf(out, "\\u%04X", (unsigned)(unsigned char)*string);
-	else if (len == 0)
-		text_puts(out, "\xef\xbf\xbd");
-	else
-		text_add(out, string, len);
-	return len + (len == 0);
-}
-
-static void put_string(struct text *out, const char *string)
-{
+	struct text text = {0};
 	size_t left = strlen(string), len;
+	json_t *json;
 
-	text_putc(out, '"');
 	while (left != 0) {
-		len = plain_run(string);
+		len = utf8_sequence(string, left);
 		if (len != 0)
-			text_add(out, string, len);
+			text_add(&text, string, len);
 		else
-			len = put_character(out, string, left);
+			text_puts(&text, "\xef\xbf\xbd");
+		len += len == 0;
 		string += len;
 		left -= len;
 	}
-	text_putc(out, '"');
+	json = json_stringn(text_get(&text), text.len);
+	text_release(&text);
+	return json;
 }
 
-static void put_name(struct text *object, const char *name)
+static void put_text(json_t *object, const char *name, const char *value)
 {
-	text_putc(object, object->len == 0 ? '{' : ',');
-	put_string(object, name);
-	text_putc(object, ':');
+	json_object_set_new(object, name, value != NULL ? repaired(value) : json_null());
 }
 
-static void put_word(struct text *object, const char *name, const char *word)
+static void put_number(json_t *object, const char *name, uint64_t value)
 {
-	put_name(object, name);
-	text_puts(object, word);
+	json_object_set_new(object, name, json_integer((json_int_t)value));
 }
 
-static void put_text(struct text *object, const char *name, const char *value)
-{
-	put_name(object, name);
-	if (value != NULL)
-		put_string(object, value);
-	else
-		text_puts(object, "null");
-}
-
-static void put_number(struct text *object, const char *name, uint64_t value)
-{
-	put_name(object, name);
-	text_printf(object, "%" PRIu64, value);
-}
-
-/* To the hundredth, without a locale's comma. */
-static void put_seconds(struct text *object, const char *name, double seconds)
-{
-	uint64_t hundredths = seconds > 0 ? (uint64_t)(seconds * 100 + 0.5) : 0;
-
-	put_name(object, name);
-	text_printf(object, "%" PRIu64 ".%" PRIu64, hundredths / 100, hundredths / 10 % 10);
-	if (hundredths % 10 != 0)
-		text_printf(object, "%" PRIu64, hundredths % 10);
-}
-
-static void put_time(struct text *object, const char *name, int64_t seconds)
+static void put_time(json_t *object, const char *name, int64_t seconds)
 {
 	time_t time = (time_t)seconds;
 	char text[40];
@@ -109,28 +56,28 @@ static void put_time(struct text *object, const char *name, int64_t seconds)
 		put_text(object, name, text);
 }
 
-static struct text *new_event(const char *event, const char *account)
+static json_t *new_event(const char *event, const char *account)
 {
-	struct text *object = xcalloc(1, sizeof(*object));
+	json_t *object = json_object();
 
 	put_text(object, "event", event);
 	put_text(object, "account", account);
 	return object;
 }
 
-static char *finish(struct text *object)
+static char *finish(json_t *object)
 {
-	char *line;
+	char *line = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12));
 
-	text_putc(object, '}');
-	line = text_steal(object);
-	free(object);
+	json_decref(object);
+	if (line == NULL)
+		abort(); /* no memory: nothing else is left that could fail */
 	return line;
 }
 
 char *json_change(const char *account, const struct sync_change *change)
 {
-	struct text *object = new_event("change", account);
+	json_t *object = new_event("change", account);
 
 	put_text(object, "folder", change->folder);
 	put_text(object, "verb", change_verb_name(change->verb));
@@ -146,7 +93,7 @@ char *json_change(const char *account, const struct sync_change *change)
 char *json_problem(const char *account, enum problem_kind kind, const char *folder,
 		   const char *message)
 {
-	struct text *object = new_event("problem", account);
+	json_t *object = new_event("problem", account);
 
 	put_text(object, "folder", folder);
 	put_text(object, "kind", problem_kind_name(kind));
@@ -157,18 +104,19 @@ char *json_problem(const char *account, enum problem_kind kind, const char *fold
 char *json_summary(const char *account, int status, const struct sync_summary *summary,
 		   double seconds)
 {
-	struct text *object = new_event("summary", account);
+	json_t *object = new_event("summary", account);
 	struct summary_number numbers[SUMMARY_NUMBERS];
 
 	summary_numbers(summary, numbers);
 	put_number(object, "exit", (uint64_t)status);
 	for (size_t i = 0; i < SUMMARY_NUMBERS; i++)
 		put_number(object, numbers[i].name, numbers[i].value);
-	put_seconds(object, "seconds", seconds);
+	json_object_set_new(object, "seconds",
+			    json_real((double)(int64_t)(seconds * 100 + 0.5) / 100));
 	return finish(object);
 }
 
-static void put_counts(struct text *object, const struct status_counts *counts)
+static void put_counts(json_t *object, const struct status_counts *counts)
 {
 	put_number(object, "messages", counts->messages);
 	put_number(object, "unread", counts->unread);
@@ -181,7 +129,7 @@ static void put_counts(struct text *object, const struct status_counts *counts)
 char *json_status_folder(const char *account, const char *folder,
 			 const struct status_counts *counts)
 {
-	struct text *object = new_event("folder", account);
+	json_t *object = new_event("folder", account);
 
 	put_text(object, "folder", folder);
 	put_counts(object, counts);
@@ -191,7 +139,7 @@ char *json_status_folder(const char *account, const char *folder,
 char *json_status_account(const char *account, const struct status_counts *counts, int64_t now,
 			  int status)
 {
-	struct text *object = new_event("account", account);
+	json_t *object = new_event("account", account);
 
 	put_number(object, "folders", counts->folders);
 	put_counts(object, counts);
@@ -206,13 +154,13 @@ char *json_status_account(const char *account, const struct status_counts *count
 
 char *json_folder(const char *account, const struct folder_line *line)
 {
-	struct text *object = new_event("folder", account);
+	json_t *object = new_event("folder", account);
 
 	put_text(object, "folder", line->name);
 	put_text(object, "remote", line->remote);
 	put_text(object, "local", line->local);
 	put_text(object, "special", special_use_name(line->special));
-	put_word(object, "chosen", line->chosen ? "true" : "false");
+	json_object_set_new(object, "chosen", json_boolean(line->chosen));
 	put_text(object, "reason", line->reason);
 	return finish(object);
 }

@@ -45,13 +45,16 @@ FULL = [
     ("many", "50 ms TLS", FEW[:3], 3, 1),
     ("big", "plain", ALL, 9, 9),
     ("small", "counted", ALL, 1, 1),
-    ("many", "counted", FEW, 1, 1),
+    ("large", "counted", FEW[:3], 1, 1),
+    ("many", "counted", ALL, 1, 1),
+    ("mid", "counted", ALL, 1, 1),
 ]
 QUICK = [
     ("small", "plain", ALL, 1, 1),
     ("many", "plain", ALL, 1, 1),
     ("mid", "plain", ALL, 1, 1),
     ("many", "50 ms", FEW[:3], 1, 0),
+    ("small", "counted", ALL, 1, 1),
 ]
 EXTRA = [("million", "plain", FEW + ["1% flags local", "1,000 new remote"], 1, 0)]
 
