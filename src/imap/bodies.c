@@ -205,11 +205,8 @@ static int send_all(struct bodies_fetch *work, struct error *err)
 {
 	struct imap_conn *conn = work->conn;
 
-	if (selection_put(conn, work->mailbox, work->select.examine, err) < 0)
-		return -1;
-	if ((conn->capabilities & CAP_CONDSTORE) != 0)
-		text_puts(&conn->out, " (CONDSTORE)");
-	if (command_send(conn, INDEX_SELECT, 0, err) < 0)
+	if (selection_put_plain(conn, work->mailbox, work->select.examine, err) < 0 ||
+	    command_send(conn, INDEX_SELECT, 0, err) < 0)
 		return -1;
 	return send_bodies(work, SECTION_ALL, SIZE_MAX, err);
 }

@@ -211,10 +211,12 @@ int imap_unselect(struct imap_conn *conn, struct error *err);
 /* ---- messages of the selected mailbox; uids ascending, without duplicates ---- */
 
 /* UID, FLAGS, INTERNALDATE, RFC822.SIZE and the server-side id. Messages that are gone are left out;
- * a UID that was not told is asked for once more by itself. */
+ * a UID that was not told is asked for once more by itself. The mailbox is selected first if it is not,
+ * in the same write; selected is filled before fn is called. Errors also as of imap_select. */
 typedef void imap_facts_fn(void *ctx, const struct imap_facts *facts);
-int imap_fetch_facts(struct imap_conn *conn, const uint32_t *uids, size_t n, imap_facts_fn *fn,
-		     void *ctx, struct error *err);
+int imap_fetch_facts(struct imap_conn *conn, const char *mailbox, bool examine,
+		     struct imap_selected *selected, const uint32_t *uids, size_t n,
+		     imap_facts_fn *fn, void *ctx, struct error *err);
 
 enum imap_section { SECTION_ALL, SECTION_HEADER };
 

@@ -323,6 +323,11 @@ void selection_forget(struct imap_conn *conn);
 void selection_code(struct imap_conn *conn, const struct status_text *status);
 /* SELECT or EXAMINE as a command not yet sent. */
 int selection_put(struct imap_conn *conn, const char *mailbox, bool examine, struct error *err);
+/* The same with CONDSTORE, where the server knows it. */
+int selection_put_plain(struct imap_conn *conn, const char *mailbox, bool examine,
+			struct error *err);
+/* Is the mailbox selected, that way? */
+bool selection_is(const struct imap_conn *conn, const char *mailbox, bool examine);
 /* What is read from now on is the answer to a SELECT. */
 void selection_expect(struct imap_conn *conn);
 /* The tagged answer came. */

@@ -84,7 +84,11 @@ int messages_present(struct imap_conn *conn, const uint32_t *uids, size_t n, uin
 
 /* ---- facts ---- */
 
+enum { INDEX_FETCH, INDEX_SELECT };
+
 struct facts_fetch {
+	struct selecting *select; /* NULL: it is selected already */
+	struct imap_selected *selected;
 	const uint32_t *uids;
 	size_t n;
 	bool *told;
@@ -101,6 +105,8 @@ static void facts_take(void *ctx, const struct fetch *fetch)
 
 	if ((fetch->items & ITEM_UID) == 0 || (fetch->items & (ITEM_SIZE | ITEM_DATE)) == 0)
 		return; /* a change of flags told unasked */
+	if (work->select != NULL && !work->select->taken)
+		return; /* of another mailbox */
 	if (!uid_find(work->uids, work->n, fetch->facts.uid, &at) || work->told[at])
 		return;
 	work->told[at] = true;
@@ -111,8 +117,10 @@ static void facts_done(void *ctx, size_t index, const struct status_text *status
 {
 	struct facts_fetch *work = ctx;
 
-	(void)index;
-	if (status->condition != CONDITION_OK) {
+	if (index == INDEX_SELECT) {
+		selection_answer(work->select, status);
+		*work->selected = work->select->conn->selection;
+	} else if (status->condition != CONDITION_OK) {
 		work->refused = true;
 		reply_set(&work->refusal, status);
 	}
@@ -125,7 +133,7 @@ static int send_fetch(struct imap_conn *conn, const uint32_t *uids, size_t n, si
 		command_begin(conn, "UID FETCH");
 		done += command_uids(conn, uids + done, n - done, chunk);
 		text_printf(&conn->out, " %s", items);
-		if (command_send(conn, 0, 0, err) < 0 ||
+		if (command_send(conn, INDEX_FETCH, 0, err) < 0 ||
 		    queue_wait(conn, FETCH_WINDOW - 1, UINT64_MAX, err) < 0)
 			return -1;
 	}
@@ -152,29 +160,57 @@ static int ask_again(struct imap_conn *conn, const struct facts_fetch *work, con
 	return result;
 }
 
-int imap_fetch_facts(struct imap_conn *conn, const uint32_t *uids, size_t n, imap_facts_fn *fn,
-		     void *ctx, struct error *err)
+static int ask_facts(struct imap_conn *conn, struct facts_fetch *work, struct error *err)
 {
-	struct facts_fetch work = {.uids = uids, .n = n, .fn = fn, .ctx = ctx};
-	struct operation operation = {.ctx = &work, .fetch = facts_take, .done = facts_done};
 	char items[80];
 	int result;
 
-	if (operation_begin(conn, &operation, err) < 0)
-		return -1;
-	work.told = xcalloc(n + 1, sizeof(*work.told));
 	snprintf(items, sizeof(items), "(UID FLAGS INTERNALDATE RFC822.SIZE%s)", id_item(conn));
-	result = send_fetch(conn, uids, n, FACTS_CHUNK, items, err);
+	result = send_fetch(conn, work->uids, work->n, FACTS_CHUNK, items, err);
 	if (result == 0)
 		result = queue_drain(conn, err);
+	if (result == 0 && work->select != NULL && !work->select->taken)
+		return selection_refused(work->select, err);
 	if (result == 0) {
-		work.refused = false;
-		result = ask_again(conn, &work, items, err);
+		work->refused = false;
+		result = ask_again(conn, work, items, err);
 	}
+	if (result == 0 && work->refused)
+		return refused(err, "fetching facts of messages", &work->refusal);
+	return result;
+}
+
+/* What comes now is of the mailbox that select names, once it is answered. */
+static int send_select(struct imap_conn *conn, const struct selecting *select, struct error *err)
+{
+	if (selection_put_plain(conn, select->mailbox, select->examine, err) < 0)
+		return -1;
+	selection_expect(conn);
+	return command_send(conn, INDEX_SELECT, 0, err);
+}
+
+int imap_fetch_facts(struct imap_conn *conn, const char *mailbox, bool examine,
+		     struct imap_selected *selected, const uint32_t *uids, size_t n,
+		     imap_facts_fn *fn, void *ctx, struct error *err)
+{
+	struct selecting select = {.conn = conn, .mailbox = mailbox, .examine = examine};
+	struct facts_fetch work = {
+		.selected = selected, .uids = uids, .n = n, .fn = fn, .ctx = ctx};
+	struct operation operation = {.ctx = &work, .fetch = facts_take, .done = facts_done};
+	int result = 0;
+
+	if (operation_begin(conn, &operation, err) < 0)
+		return -1;
+	*selected = conn->selection;
+	work.told = xcalloc(n + 1, sizeof(*work.told));
+	if (!selection_is(conn, mailbox, examine)) {
+		work.select = &select;
+		result = send_select(conn, &select, err);
+	}
+	if (result == 0)
+		result = ask_facts(conn, &work, err);
 	operation_end(conn);
 	free(work.told);
-	if (result == 0 && work.refused)
-		return refused(err, "fetching facts of messages", &work.refusal);
 	return result;
 }
 

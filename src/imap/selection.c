@@ -93,6 +93,22 @@ int selection_put(struct imap_conn *conn, const char *mailbox, bool examine, str
 	return command_string(conn, mailbox, err);
 }
 
+int selection_put_plain(struct imap_conn *conn, const char *mailbox, bool examine,
+			struct error *err)
+{
+	if (selection_put(conn, mailbox, examine, err) < 0)
+		return -1;
+	if ((conn->capabilities & CAP_CONDSTORE) != 0)
+		text_puts(&conn->out, " (CONDSTORE)");
+	return 0;
+}
+
+bool selection_is(const struct imap_conn *conn, const char *mailbox, bool examine)
+{
+	return conn->selected != NULL && strcmp(conn->selected, mailbox) == 0 &&
+	       conn->examined == examine;
+}
+
 void selection_expect(struct imap_conn *conn)
 {
 	selection_forget(conn);
@@ -145,10 +161,8 @@ static int run_select(struct imap_conn *conn, struct selecting *select, struct e
 	struct operation operation = {.ctx = select, .done = select_done};
 	int result;
 
-	if (selection_put(conn, select->mailbox, select->examine, err) < 0)
+	if (selection_put_plain(conn, select->mailbox, select->examine, err) < 0)
 		return -1;
-	if ((conn->capabilities & CAP_CONDSTORE) != 0)
-		text_puts(&conn->out, " (CONDSTORE)");
 	selection_expect(conn);
 	conn->operation = &operation;
 	result = command_send(conn, 0, 0, err);
@@ -164,13 +178,10 @@ int imap_select(struct imap_conn *conn, const char *mailbox, bool examine,
 		struct imap_selected *selected, struct error *err)
 {
 	struct selecting select = {.conn = conn, .mailbox = mailbox, .examine = examine};
-	bool there;
 
 	if (operation_begin(conn, NULL, err) < 0)
 		return -1;
-	there = conn->selected != NULL && strcmp(conn->selected, mailbox) == 0 &&
-		conn->examined == examine;
-	if (!there && run_select(conn, &select, err) < 0)
+	if (!selection_is(conn, mailbox, examine) && run_select(conn, &select, err) < 0)
 		return -1;
 	if (selected != NULL)
 		*selected = conn->selection;

@@ -175,6 +175,10 @@ void workers_close(struct account *account);
 /* Selects the folder's mailbox as this run uses it. ERROR_CHANGED if it is another one than was looked at:
  * UIDs of that look would name other messages (RFC 9051 section 2.3.1.1). */
 int worker_select(struct worker *worker, const struct sync_folder *folder, struct error *err);
+/* The same and the facts of its messages, in one turn; fn is called only if it is that mailbox. */
+int worker_fetch_facts(struct worker *worker, const struct sync_folder *folder,
+		       const uint32_t *uids, size_t n, imap_facts_fn *fn, void *ctx,
+		       struct error *err);
 int check_selected(const struct sync_folder *folder, const struct imap_selected *selected,
 		   struct error *err);
 /* True for an error that one folder or message has, so that others may go on. */

@@ -213,10 +213,8 @@ static int prove(struct destruction *d, struct error *err)
 {
 	size_t n;
 	uint32_t *uids = uids_with(d, PROOF_NONE, &n);
-	int result = worker_select(d->worker, d->folder, err);
+	int result = worker_fetch_facts(d->worker, d->folder, uids, n, take_facts, d, err);
 
-	if (result == 0)
-		result = imap_fetch_facts(d->worker->conn, uids, n, take_facts, d, err);
 	free(uids);
 	if (result == 0)
 		result = compare_headers(d, err);

@@ -172,11 +172,9 @@ int facts_fetch(struct worker *worker, struct sync_folder *folder, struct error 
 {
 	size_t n;
 	uint32_t *uids = collect(&folder->snapshot, wants_facts, &n);
-	int result = worker_select(worker, folder, err);
+	int result =
+		worker_fetch_facts(worker, folder, uids, n, note_facts, &folder->snapshot, err);
 
-	if (result == 0)
-		result =
-			imap_fetch_facts(worker->conn, uids, n, note_facts, &folder->snapshot, err);
 	free(uids);
 	return result;
 }

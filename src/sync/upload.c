@@ -215,9 +215,7 @@ static int ask_facts(struct upload *u)
 	}
 	if (n != 0) {
 		qsort(uids, n, sizeof(*uids), compare_numbers);
-		result = worker_select(u->worker, u->folder, u->err);
-		if (result == 0)
-			result = imap_fetch_facts(u->worker->conn, uids, n, note_facts, u, u->err);
+		result = worker_fetch_facts(u->worker, u->folder, uids, n, note_facts, u, u->err);
 	}
 	free(uids);
 	return result;

@@ -300,10 +300,8 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 	}
 	uids = xmalloc((snapshot->n + 1) * sizeof(*uids));
 	n = choose_anchors(snapshot, all, uids);
-	if (n != 0) /* views read in one burst leave another mailbox selected */
-		result = worker_select(worker, folder, err);
-	if (n != 0 && result == 0)
-		result = imap_fetch_facts(worker->conn, uids, n, check_anchor, &anchors, err);
+	if (n != 0)
+		result = worker_fetch_facts(worker, folder, uids, n, check_anchor, &anchors, err);
 	free(uids);
 	*hold = !anchors.differ;
 	return result;

@@ -109,6 +109,35 @@ int worker_select(struct worker *worker, const struct sync_folder *folder, struc
 	return check_selected(folder, &selected, err);
 }
 
+struct facts_sink {
+	const struct sync_folder *folder;
+	const struct imap_selected *selected;
+	imap_facts_fn *fn;
+	void *ctx;
+};
+
+static void take_facts(void *ctx, const struct imap_facts *facts)
+{
+	struct facts_sink *sink = ctx;
+	struct error err;
+
+	if (check_selected(sink->folder, sink->selected, &err) == 0)
+		sink->fn(sink->ctx, facts);
+}
+
+int worker_fetch_facts(struct worker *worker, const struct sync_folder *folder,
+		       const uint32_t *uids, size_t n, imap_facts_fn *fn, void *ctx,
+		       struct error *err)
+{
+	struct imap_selected selected;
+	struct facts_sink sink = {folder, &selected, fn, ctx};
+
+	if (imap_fetch_facts(worker->conn, folder->wire_now, is_examined(worker->account),
+			     &selected, uids, n, take_facts, &sink, err) != 0)
+		return -1;
+	return check_selected(folder, &selected, err);
+}
+
 bool error_is_local_to_folder(const struct error *err)
 {
 	return err->kind == ERROR_REFUSED || err->kind == ERROR_NOT_FOUND ||

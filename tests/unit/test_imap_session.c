@@ -460,6 +460,64 @@ static void test_copies(void)
 	}
 }
 
+/* ---- facts ---- */
+
+static void see_facts(void *ctx, const struct imap_facts *facts)
+{
+	struct play *play = ctx;
+
+	text_printf(&play->seen, "%" PRIu32 "=%" PRIu32 " ", facts->uid, facts->size);
+}
+
+#define FACTS " (UID FLAGS INTERNALDATE RFC822.SIZE)\r\n"
+#define FACT(uid, size) "* 1 FETCH (UID " uid " FLAGS () RFC822.SIZE " size ")\r\n"
+
+static void test_facts(void)
+{
+	static const struct {
+		const char *answers;
+		enum error_kind kind;
+		uint32_t uidvalidity;
+		const char *seen;
+		const char *said;
+	} rows[] = {
+		/* in one write; what was told before the mailbox was selected is of another */
+		{FACT("3", "1") "* OK [UIDVALIDITY 9] x\r\nm2 OK x\r\n" FACT("3", "7")
+			 FACT("5", "8") FACT("4", "9") "m3 OK x\r\n",
+		 ERROR_NONE, 9, "3=7 5=8 ", "m2 SELECT \"b\"\r\nm3 UID FETCH 3,5" FACTS},
+		/* what was left out is asked for again */
+		{"* OK [UIDVALIDITY 9] x\r\nm2 OK x\r\n" FACT("3", "7") "m3 OK x\r\n" FACT(
+			 "5", "8") "m4 OK x\r\n",
+		 ERROR_NONE, 9, "3=7 5=8 ",
+		 "m2 SELECT \"b\"\r\nm3 UID FETCH 3,5" FACTS "m4 UID FETCH 5" FACTS},
+		{"m2 NO [NONEXISTENT] gone\r\nm3 BAD none is selected\r\n", ERROR_NOT_FOUND, 0, "",
+		 "m2 SELECT \"b\"\r\nm3 UID FETCH 3,5" FACTS},
+		{"* OK [UIDVALIDITY 9] x\r\nm2 OK x\r\nm3 NO not now\r\nm4 NO not now\r\nm5 NO "
+		 "x\r\n",
+		 ERROR_REFUSED, 9, "", NULL},
+	};
+	static const uint32_t uids[] = {3, 5};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct imap_selected selected;
+		struct play play;
+		int result;
+
+		play_open(&play, "UIDPLUS", rows[i].answers);
+		result = imap_fetch_facts(play.conn, "b", false, &selected, uids, 2, see_facts,
+					  &play, &play.err);
+		CU_ASSERT_EQUAL(result, rows[i].kind == ERROR_NONE ? 0 : -1);
+		CU_ASSERT(result == 0 || play.err.kind == rows[i].kind);
+		CU_ASSERT_EQUAL(selected.status.uidvalidity, rows[i].uidvalidity);
+		CU_ASSERT_STRING_EQUAL(text_get(&play.seen), rows[i].seen);
+		play_close(&play);
+		*strrchr(play.said, 'm') = '\0'; /* LOGOUT */
+		if (rows[i].said != NULL)
+			CU_ASSERT_STRING_EQUAL(play.said, rows[i].said);
+		play_release(&play);
+	}
+}
+
 /* ---- what must not be sent ---- */
 
 static void test_injection(void)
@@ -480,6 +538,7 @@ int main(void)
 	static const struct test_case cases[] = {
 		{"views", test_views},      {"lists", test_list},    {"appends", test_appends},
 		{"removing", test_destroy}, {"copies", test_copies}, {"injection", test_injection},
+		{"facts", test_facts},
 	};
 
 	return run_tests("imap session", cases, ARRAY_SIZE(cases));
