@@ -354,7 +354,8 @@ void burst_drop(struct imap_conn *conn);
 
 /* ---- messages.c ---- */
 
-/* UIDs of the set that the selected mailbox has. present has room for n. */
+/* Which of the UIDs the selected mailbox has, asked in a way that the oldest servers get right: for
+ * those without UIDPLUS. present has room for n. */
 int messages_present(struct imap_conn *conn, const uint32_t *uids, size_t n, uint32_t *present,
 		     size_t *n_present, struct error *err);
 /* " EMAILID" or what the server has instead; "" if nothing. */

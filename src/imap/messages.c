@@ -58,21 +58,19 @@ static void presence_search(void *ctx, uint32_t number)
 		presence->there[at] = true;
 }
 
+/* Mailutils takes the numbers of UID SEARCH UID for positions, so no set is sent. */
 int messages_present(struct imap_conn *conn, const uint32_t *uids, size_t n, uint32_t *present,
 		     size_t *n_present, struct error *err)
 {
 	struct presence presence = {uids, n, xcalloc(n + 1, sizeof(bool))};
 	struct operation operation = {.ctx = &presence, .search = presence_search};
 	const struct operation *outer = conn->operation;
-	int result = 0;
+	int result;
 
 	*n_present = 0;
 	conn->operation = &operation;
-	for (size_t done = 0; done < n && result == 0;) {
-		command_begin(conn, "UID SEARCH UID");
-		done += command_uids(conn, uids + done, n - done, n);
-		result = command_run(conn, "looking which messages are there", err);
-	}
+	command_begin(conn, "UID SEARCH ALL");
+	result = command_run(conn, "looking which messages are there", err);
 	conn->operation = outer;
 	for (size_t i = 0; i < n && result == 0; i++) {
 		if (presence.there[i])
@@ -268,8 +266,9 @@ static int send_store(struct imap_conn *conn, const struct imap_store_request *r
 	return 0;
 }
 
-/* Mailutils takes a UID that is not there for the last message and changes its flags. A server
- * without UIDPLUS is as old, so only what is there is touched. */
+/* Mailutils takes a UID above all others for the last message and changes its flags, and refuses a
+ * set with a UID between them that is not there. A server without UIDPLUS is as old, so only what
+ * is there is touched. */
 static int send_careful(struct imap_conn *conn, const struct imap_store_request *request,
 			size_t index, struct error *err)
 {

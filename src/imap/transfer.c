@@ -251,6 +251,12 @@ static int run_search(struct imap_conn *conn, struct destroying *work, const cha
 	return command_run(conn, criteria, err);
 }
 
+static void keep_found(struct destroying *work)
+{
+	for (size_t i = 0; i < work->n && !work->refused; i++)
+		work->there[i] = work->there[i] && work->found[i];
+}
+
 /* What VANISHED did not tell is asked for. Not in the same write: Dovecot searches before it has
  * expunged. */
 static int look_again(struct imap_conn *conn, struct destroying *work, struct error *err)
@@ -269,8 +275,7 @@ static int look_again(struct imap_conn *conn, struct destroying *work, struct er
 	}
 	if (queue_drain(conn, err) < 0)
 		return -1;
-	for (size_t i = 0; i < work->n && !work->refused; i++)
-		work->there[i] = work->there[i] && work->found[i];
+	keep_found(work);
 	return 0;
 }
 
@@ -315,7 +320,12 @@ static int expunge_bare(struct imap_conn *conn, struct destroying *work, const u
 		if (command_run(conn, "EXPUNGE", err) < 0)
 			return -1;
 	}
-	return look_again(conn, work, err);
+	if (work->refused)
+		return 0;
+	if (run_search(conn, work, "UID SEARCH ALL", err) < 0) /* messages.c: no set is sent */
+		return -1;
+	keep_found(work);
+	return 0;
 }
 
 static int destroy_carefully(struct imap_conn *conn, struct destroying *work, struct error *err)

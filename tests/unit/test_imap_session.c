@@ -384,20 +384,20 @@ static const struct destroy_row {
 	 "m5 UID SEARCH UID 2,4\r\nm6 LOGOUT\r\n"},
 	/* no UIDPLUS: only what is there is marked; all marked are ours */
 	{"",
-	 "m2 OK x\r\n* SEARCH 2\r\nm3 OK x\r\nm4 OK x\r\n* SEARCH 2\r\nm5 OK x\r\n* 1 "
+	 "m2 OK x\r\n* SEARCH 1 2 9\r\nm3 OK x\r\nm4 OK x\r\n* SEARCH 2\r\nm5 OK x\r\n* 1 "
 	 "EXPUNGED\r\nm6 OK x\r\n"
-	 "* SEARCH\r\nm7 OK x\r\n",
+	 "* SEARCH 1 9\r\nm7 OK x\r\n",
 	 0, "2 4 ", 0,
-	 "m2 SELECT \"b\"\r\nm3 UID SEARCH UID 2,4\r\nm4 UID STORE 2 +FLAGS.SILENT (\\Deleted)\r\n"
-	 "m5 UID SEARCH DELETED\r\nm6 EXPUNGE\r\nm7 UID SEARCH UID 2,4\r\nm8 LOGOUT\r\n"},
+	 "m2 SELECT \"b\"\r\nm3 UID SEARCH ALL\r\nm4 UID STORE 2 +FLAGS.SILENT (\\Deleted)\r\n"
+	 "m5 UID SEARCH DELETED\r\nm6 EXPUNGE\r\nm7 UID SEARCH ALL\r\nm8 LOGOUT\r\n"},
 	/* somebody else's is marked too: no EXPUNGE */
 	{"",
 	 "m2 OK x\r\n* SEARCH 2 4\r\nm3 OK x\r\nm4 OK x\r\n* SEARCH 2 3 4\r\nm5 OK x\r\n* SEARCH 2 "
 	 "4\r\nm6 OK x\r\n",
 	 0, "", 2,
-	 "m2 SELECT \"b\"\r\nm3 UID SEARCH UID 2,4\r\nm4 UID STORE 2,4 +FLAGS.SILENT "
+	 "m2 SELECT \"b\"\r\nm3 UID SEARCH ALL\r\nm4 UID STORE 2,4 +FLAGS.SILENT "
 	 "(\\Deleted)\r\n"
-	 "m5 UID SEARCH DELETED\r\nm6 UID SEARCH UID 2,4\r\nm7 LOGOUT\r\n"},
+	 "m5 UID SEARCH DELETED\r\nm6 UID SEARCH ALL\r\nm7 LOGOUT\r\n"},
 	{QUICK, "m3 OK x\r\nm4 NO [NOPERM] no\r\nm5 OK x\r\n", -1, "", 2, NULL},
 };
 
