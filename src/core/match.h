@@ -50,9 +50,17 @@ struct world_folder {
 	bool repair;          /* re-pairing */
 };
 
+/* How far the date of a message says that it is what was sent. */
+enum attempt_dates {
+	DATES_KEPT = 0, /* equal contents need an equal date */
+	DATES_LOST,     /* the server may have dropped it: equal contents are enough */
+	DATES_FRESH,    /* sent a moment ago: so is the Message-ID, if only one message has it */
+};
+
 struct world {
 	struct world_folder *folders;
 	size_t n;
+	enum attempt_dates dates;
 	struct lost *lost;
 	size_t n_lost;
 	size_t room_lost;

@@ -10,9 +10,16 @@
 #define DAY 86400
 
 /* The date as it was sent; or about the time it was sent, for servers that lose the date. */
-static bool attempt_date_fits(const struct attempt *attempt, int64_t date)
+static bool attempt_date_fits(const struct world *world, const struct attempt *attempt,
+			      int64_t date)
 {
-	return date == attempt->date || (date > attempt->time - DAY && date < attempt->time + DAY);
+	return world->dates != DATES_KEPT || date == attempt->date ||
+	       (date > attempt->time - DAY && date < attempt->time + DAY);
+}
+
+static bool same_date(const struct world *world, int64_t a, int64_t b)
+{
+	return world->dates == DATES_FRESH || a == b;
 }
 
 static uint32_t folder_index(const struct world *world, uint32_t id)
@@ -61,7 +68,7 @@ static bool candidates_in(struct world *world, const struct attempt *attempt, ui
 		struct remote_message *arrival = &snapshot->arrivals[i];
 
 		if (arrival_is_free(arrival) && arrival->uid >= from &&
-		    attempt_date_fits(attempt, arrival->facts->date) &&
+		    attempt_date_fits(world, attempt, arrival->facts->date) &&
 		    fn(ctx, world, (struct place){.folder = f, .at = i}))
 			return true;
 	}
@@ -171,22 +178,22 @@ static bool has_its_id(void *ctx, struct world *world, struct place place)
 	const struct remote_facts *facts = arrival_at(world, place)->facts;
 
 	if (facts->message_id == search->attempt->message_id &&
-	    facts->date == search->attempt->date) {
+	    same_date(world, facts->date, search->attempt->date)) {
 		search->found = place;
 		search->n++;
 	}
 	return false;
 }
 
-static bool is_single(const struct attempt *attempts, const struct attempt_result *results,
-		      size_t n, size_t at)
+static bool is_single(const struct world *world, const struct attempt *attempts,
+		      const struct attempt_result *results, size_t n, size_t at)
 {
 	size_t same = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		same += attempts[i].state == ATTEMPT_OPEN && results[i].remote.folder == NOWHERE &&
 			attempts[i].message_id == attempts[at].message_id &&
-			attempts[i].date == attempts[at].date;
+			same_date(world, attempts[i].date, attempts[at].date);
 	}
 	return same == 1;
 }
@@ -226,7 +233,7 @@ void match_attempts(struct world *world, const struct attempt *attempts, size_t 
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (results[i].remote.folder == NOWHERE && attempts[i].message_id != 0 &&
-		    is_single(attempts, results, n, i))
+		    is_single(world, attempts, results, n, i))
 			take(world, find_by_id(world, &attempts[i]), &results[i]);
 		results[i].elsewhere =
 			results[i].remote.folder != NOWHERE &&

@@ -59,6 +59,7 @@ struct sync_folder {
 	const char *wire_now;             /* where it is until the plan's rename was carried out */
 	const char *path_now;
 	struct imap_status status; /* of this run's snapshot */
+	uint32_t unseen;           /* UIDs from here on were not asked for since; 0: from UIDNEXT */
 	struct stamp stamps[STAMP_COUNT];
 	struct snapshot snapshot;
 	struct tally tally; /* of its records, as they were loaded */
@@ -254,12 +255,23 @@ struct attempt *attempt_of(const struct account *account, const struct sync_fold
 bool attempt_is_old(const struct attempt *attempt);
 void attempt_forget(struct account *account, struct attempt *attempt); /* before any worker */
 
+/* What became of a message that was just sent, or moved or copied on the server. */
+struct stored {
+	uint32_t uid; /* 0: not known */
+	struct flags wanted;
+	struct flags flags; /* on the server */
+};
+
 /* ---- appended.c ---- */
-/* The UIDs of messages that were just appended, as their attempts say; 0 where it is not certain. from: UIDs
- * below it were there before; moved past all that are there now. */
-int find_appended(struct worker *worker, const struct sync_folder *folder,
-		  const struct attempt *attempts, size_t n, uint32_t *from, uint32_t *uids,
-		  struct error *err);
+/* Finds those of which the server did not tell the UIDs, as their attempts say; what is not certain keeps
+ * the UID 0. The mailbox is selected afterwards. */
+int find_appended(struct worker *worker, struct sync_folder *folder, const struct attempt *attempts,
+		  size_t n, struct stored **stored, struct error *err);
+
+/* ---- restore.c ---- */
+/* Sets what the server dropped of the wanted flags, in the selected mailbox; flags is then what it has. One
+ * that it refuses to set is no error. */
+int restore_flags(struct worker *worker, struct stored **stored, size_t n, struct error *err);
 
 /* ---- recover.c ---- */
 int recover(struct account *account, struct error *err);
@@ -300,6 +312,8 @@ int remove_all(struct account *account, struct error *err);
 int finish_all(struct account *account, struct error *err);
 /* Its places and its record's folder are not complete in this run. */
 void action_is_left(struct account *account, const struct action *action);
+/* Its object was not as planned. */
+void action_skip(struct account *account, struct action *action);
 
 /* ---- tell.c ---- */
 void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,
@@ -327,6 +341,11 @@ static inline struct sync_folder *folder_at(struct account *account, uint32_t in
 static inline bool is_examined(const struct account *account)
 {
 	return account->config->mode != MODE_TWO_WAY;
+}
+
+static inline bool folder_is_usable(const struct sync_folder *folder)
+{
+	return !folder->failed && folder->plan.verb != FOLDER_BAD;
 }
 
 static inline uint32_t folder_number(const struct account *account,

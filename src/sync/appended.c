@@ -1,5 +1,6 @@
-/* Servers without UIDPLUS do not say which UID an APPEND made. Right after it the mailbox is asked what is new
- * there, and the match finds in it what was sent: as a later run would, if this one were killed now. */
+/* Servers without UIDPLUS do not say which UIDs an APPEND, COPY or MOVE made. Right after it the mailbox is
+ * asked what is new there, and the match finds in it what was sent: as a later run would, if this one were
+ * killed now. */
 #include "sync/account.h"
 
 #include <stdlib.h>
@@ -40,6 +41,8 @@ static int see_new(struct worker *worker, struct appended *appended, struct erro
 		    0)
 		return -1;
 	snapshot_remote_end(&appended->look.snapshot, LISTING_FULL, false, 0);
+	if (check_selected(&appended->look, &view.selected, err) != 0)
+		return -1;
 	return appended->look.snapshot.n_arrivals == 0 ? 0
 						       : facts_fetch(worker, &appended->look, err);
 }
@@ -58,11 +61,20 @@ static int match(struct worker *worker, struct world *world, struct appended *ap
 	return 0;
 }
 
-int find_appended(struct worker *worker, const struct sync_folder *folder,
-		  const struct attempt *attempts, size_t n, uint32_t *from, uint32_t *uids,
-		  struct error *err)
+static void name(struct stored *stored, const struct snapshot *snapshot,
+		 const struct attempt_result *result)
 {
-	struct appended appended = {.from = *from, .next = *from};
+	if (result->remote.folder == NOWHERE)
+		return;
+	stored->uid = snapshot->arrivals[result->remote.at].uid;
+	stored->flags = snapshot->arrivals[result->remote.at].flags;
+}
+
+int find_appended(struct worker *worker, struct sync_folder *folder, const struct attempt *attempts,
+		  size_t n, struct stored **stored, struct error *err)
+{
+	uint32_t from = folder->unseen != 0 ? folder->unseen : folder->status.uidnext;
+	struct appended appended = {.from = from, .next = from};
 	struct snapshot *snapshot = &appended.look.snapshot;
 	struct attempt_result *results = xmalloc(n * sizeof(*results));
 	struct world_folder home = {
@@ -71,7 +83,7 @@ int find_appended(struct worker *worker, const struct sync_folder *folder,
 		.uidvalidity = folder->status.uidvalidity,
 		.on_server = true,
 	};
-	struct world world = {.folders = &home, .n = 1};
+	struct world world = {.folders = &home, .n = 1, .dates = DATES_FRESH};
 	int result;
 
 	appended.look.wire_now = folder->wire_now;
@@ -81,10 +93,9 @@ int find_appended(struct worker *worker, const struct sync_folder *folder,
 	if (result == 0)
 		result = match(worker, &world, &appended, attempts, n, results, err);
 	for (size_t i = 0; i < n && result == 0; i++)
-		uids[i] = results[i].remote.folder == NOWHERE
-				  ? 0
-				  : snapshot->arrivals[results[i].remote.at].uid;
-	*from = appended.next;
+		name(stored[i], snapshot, &results[i]);
+	if (result == 0)
+		folder->unseen = appended.next;
 	snapshot_release(snapshot);
 	free(results);
 	return result;

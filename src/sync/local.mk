@@ -25,11 +25,13 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/look.c \
 	src/sync/matching.c \
 	src/sync/move.c \
+	src/sync/move_remote.c \
 	src/sync/open.c \
 	src/sync/planner.c \
 	src/sync/recover.c \
 	src/sync/rekey.c \
 	src/sync/remove.c \
+	src/sync/restore.c \
 	src/sync/scan.c \
 	src/sync/store.c \
 	src/sync/store.h \

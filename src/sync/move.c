@@ -1,12 +1,9 @@
-/* Moves without a transfer, in both directions, and the pairing of what is on both sides already.
- *
- * A local rename follows the server: the record of the new place is `arriving` before the file gets its
- * name there. A move on the server follows the file: an attempt says so before the command goes out. */
+/* Moves that follow the server, and the pairing of what is on both sides already: the record of the new
+ * place is `arriving` before the file gets its name there. */
 #include "sync/account.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define BATCH 512
 
@@ -67,11 +64,6 @@ struct rename {
 	bool moved;
 };
 
-static bool is_usable(const struct sync_folder *folder)
-{
-	return !folder->failed && folder->plan.verb != FOLDER_BAD;
-}
-
 static bool is_local_move(const struct action *action, uint32_t number)
 {
 	if (action->done || action->held)
@@ -104,16 +96,6 @@ static bool name_is_taken(struct sync_folder *folder, const char *base)
 			return true;
 	}
 	return false;
-}
-
-static void skip(struct account *account, struct action *action)
-{
-	action->skipped = true;
-	folder_at(account, action->folder)->incomplete = true;
-	if (action->file_folder != NO_FOLDER)
-		folder_at(account, action->file_folder)->incomplete = true;
-	if (action->lost != NO_LOST)
-		folder_at(account, account->world.lost[action->lost].folder)->incomplete = true;
 }
 
 static struct record moved_record(struct account *account, struct sync_folder *to,
@@ -189,7 +171,7 @@ static int rename_one(struct worker *worker, struct rename *r, struct error *err
 		return -1;
 	if (err->kind == ERROR_REFUSED)
 		tell_problem(account, PROBLEM_NAME, r->from, "%s", err->text);
-	skip(account, r->action);
+	action_skip(account, r->action);
 	return 0;
 }
 
@@ -271,7 +253,7 @@ int move_local_all(struct account *account, struct error *err)
 		struct sync_folder *folder = folder_at(account, i);
 
 		for (size_t j = 0; result == 0 && j < folder->n_actions; j++) {
-			if (!is_local_move(&folder->actions[j], i) || !is_usable(folder) ||
+			if (!is_local_move(&folder->actions[j], i) || !folder_is_usable(folder) ||
 			    folder_at(account, folder->actions[j].file_folder)->failed)
 				continue;
 			list[n] = (struct rename){.action = &folder->actions[j]};
@@ -288,281 +270,5 @@ int move_local_all(struct account *account, struct error *err)
 	}
 	free(list);
 	arena_free(&arena);
-	return result;
-}
-
-/* ---- moves and copies on the server ---- */
-
-struct remote_moves {
-	struct account *account;
-	struct worker *worker;
-	struct sync_folder *from;
-	struct sync_folder *to;
-	bool copy;
-	struct action **actions; /* ascending UIDs */
-	size_t n;
-};
-
-static struct attempt move_attempt(const struct remote_moves *m, const struct action *action,
-				   const struct record *source)
-{
-	return (struct attempt){
-		.folder = m->to->record.id,
-		.base = action->base,
-		.kind = m->copy ? ATTEMPT_COPY : ATTEMPT_MOVE,
-		.state = ATTEMPT_OPEN,
-		.uidvalidity = m->to->status.uidvalidity,
-		.uidnext = m->to->status.uidnext,
-		.content = action->file->content,
-		.header = source->header,
-		.message_id = action->file->message_id,
-		.date = source->date,
-		.flags = source->remote,
-		.inode = action->file->inode,
-		.old_folder = m->copy ? 0 : m->from->record.id,
-		.old_uid = m->copy ? 0 : action->uid,
-		.tries = 1,
-		.time = (int64_t)time(NULL),
-	};
-}
-
-static int get_source(const struct remote_moves *m, struct arena *arena, uint32_t uid,
-		      struct record *record, struct error *err)
-{
-	int found =
-		state_get_record(m->account->state, arena, m->from->record.id, uid, record, err);
-
-	if (found == 0)
-		return error_set(err, ERROR_CHANGED, "UID %u has no record any more", uid);
-	return found < 0 ? -1 : 0;
-}
-
-static int note_attempts(struct remote_moves *m, struct record *sources, struct arena *arena,
-			 struct error *err)
-{
-	for (size_t i = 0; i < m->n; i++) {
-		struct attempt attempt;
-
-		if (get_source(m, arena, m->actions[i]->uid, &sources[i], err) != 0)
-			return -1;
-		if (m->actions[i]->base == NULL)
-			continue;
-		attempt = move_attempt(m, m->actions[i], &sources[i]);
-		state_put_attempt(m->worker->batch, &attempt);
-	}
-	m->account->committed = true;
-	return state_commit(m->worker->batch, m->account->keywords, err);
-}
-
-static void ignore_uid(void *ctx, uint32_t uid)
-{
-	(void)ctx;
-	(void)uid;
-}
-
-static int send_moves(struct remote_moves *m, const uint32_t *uids, uint32_t *targets,
-		      struct imap_copy_result *result, struct error *err)
-{
-	bool can_move = (imap_capabilities(m->worker->conn) & CAP_MOVE) != 0;
-	size_t left;
-
-	if (worker_select(m->worker, m->from, err) != 0)
-		return -1;
-	if (m->copy || !can_move) {
-		if (imap_copy(m->worker->conn, uids, m->n, m->to->wire_now, targets, result, err) !=
-		    0)
-			return -1;
-		return m->copy ? 0
-			       : imap_destroy(m->worker->conn, uids, m->n, ignore_uid, NULL, &left,
-					      err);
-	}
-	return imap_move(m->worker->conn, uids, m->n, m->to->wire_now, targets, result, err);
-}
-
-/* The file's flags against those that the copy got from its original. */
-static void copied_flags(struct remote_moves *m, struct action *action, const struct record *source)
-{
-	struct triple triple = {
-		.base_local = source->remote,
-		.base_remote = source->remote,
-		.now_local = action->local,
-		.now_remote = source->remote,
-	};
-
-	action->remote = source->remote;
-	action->flags = flags_merge(&triple, m->account->keywords);
-}
-
-static void book_move(struct remote_moves *m, struct action *action, struct record *source,
-		      uint32_t target)
-{
-	struct state_batch *batch = m->worker->batch;
-	uint32_t old_uid = action->uid;
-
-	tell_change(m->account, m->copy ? CHANGE_COPY_REMOTE : CHANGE_MOVE_REMOTE, m->from, old_uid,
-		    action->base, m->to);
-	action->done = true;
-	if (!m->copy)
-		state_delete_record(batch, m->from->record.id, old_uid);
-	if (action->base == NULL) {
-		m->to->incomplete = true; /* it is new there in the next run */
-		return;
-	}
-	if (target == 0) { /* the server did not say: the attempt finds it in the next run */
-		m->to->incomplete = true;
-		return;
-	}
-	source->uid = target;
-	source->state = RECORD_PAIRED;
-	source->base = action->base;
-	source->inode = action->file->inode;
-	source->trace = file_trace(action->file->mtime, action->file->size);
-	if (m->copy) {
-		copied_flags(m, action, source);
-		source->local = source->remote;
-	}
-	source->local = flags_representable(m->account, m->to, source->local);
-	state_put_record(batch, m->to->record.id, source);
-	state_delete_attempt(batch, m->to->record.id, action->base);
-	action->uid = target;
-	action->folder = folder_number(m->account, m->to);
-}
-
-static void undo_attempts(struct remote_moves *m)
-{
-	for (size_t i = 0; i < m->n; i++) {
-		if (m->actions[i]->base != NULL)
-			state_delete_attempt(m->worker->batch, m->to->record.id,
-					     m->actions[i]->base);
-		skip(m->account, m->actions[i]);
-	}
-}
-
-static int settle_moves(struct remote_moves *m, struct record *sources, const uint32_t *targets,
-			const struct imap_copy_result *result, struct error *err)
-{
-	bool uidplus =
-		(imap_capabilities(m->worker->conn) & CAP_UIDPLUS) != 0 && result->uidvalidity != 0;
-	bool believed = result->uidvalidity == m->to->status.uidvalidity;
-
-	for (size_t i = 0; i < m->n; i++) {
-		if (uidplus && targets[i] == 0) { /* it was not there any more */
-			if (m->actions[i]->base != NULL)
-				state_delete_attempt(m->worker->batch, m->to->record.id,
-						     m->actions[i]->base);
-			skip(m->account, m->actions[i]);
-			continue;
-		}
-		book_move(m, m->actions[i], &sources[i], believed ? targets[i] : 0);
-	}
-	return state_commit(m->worker->batch, m->account->keywords, err);
-}
-
-static int move_group(struct remote_moves *m, struct error *err)
-{
-	struct arena *arena = arena_new();
-	uint32_t *uids = xcalloc(m->n, sizeof(*uids)), *targets = xcalloc(m->n, sizeof(*targets));
-	struct record *sources = xcalloc(m->n, sizeof(*sources));
-	struct imap_copy_result answer = {0};
-	int result = note_attempts(m, sources, arena, err);
-
-	for (size_t i = 0; i < m->n; i++)
-		uids[i] = m->actions[i]->uid;
-	if (result == 0)
-		result = send_moves(m, uids, targets, &answer, err);
-	if (result == 0) {
-		result = settle_moves(m, sources, targets, &answer, err);
-	} else if (error_is_local_to_folder(err)) {
-		tell_problem(m->account, PROBLEM_REFUSED, m->from, "cannot move to %s: %s",
-			     m->to->plan.name, err->text);
-		undo_attempts(m);
-		result = state_commit(m->worker->batch, m->account->keywords, err);
-	}
-	free(uids);
-	free(targets);
-	free(sources);
-	arena_free(&arena);
-	return result;
-}
-
-static int compare_moves(const void *a, const void *b)
-{
-	const struct action *x = *(struct action *const *)a, *y = *(struct action *const *)b;
-
-	if (x->folder != y->folder)
-		return x->folder < y->folder ? -1 : 1;
-	if (x->file_folder != y->file_folder)
-		return x->file_folder < y->file_folder ? -1 : 1;
-	if (x->copy != y->copy)
-		return x->copy < y->copy ? -1 : 1;
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
-}
-
-/* One command's worth: the same folders, the same kind, every UID once (two copies of one message into
- * one folder are two commands). */
-static size_t group_length(struct action **list, size_t n)
-{
-	size_t i = 1;
-
-	while (i < n && i < BATCH && list[i]->folder == list[0]->folder &&
-	       list[i]->file_folder == list[0]->file_folder && list[i]->copy == list[0]->copy &&
-	       list[i]->uid != list[i - 1]->uid)
-		i++;
-	return i;
-}
-
-static bool is_remote_move(struct account *account, const struct action *action)
-{
-	return action->verb == VERB_MOVE_REMOTE && !action->done && !action->held &&
-	       is_usable(folder_at(account, action->folder)) &&
-	       is_usable(folder_at(account, action->file_folder));
-}
-
-static struct action **collect_moves(struct account *account, size_t *n)
-{
-	struct action **list = NULL;
-	size_t room = 0;
-
-	*n = 0;
-	for (size_t i = 0; i < account->n_folders; i++) {
-		struct sync_folder *folder = &account->folders[i];
-
-		for (size_t j = 0; j < folder->n_actions; j++) {
-			if (!is_remote_move(account, &folder->actions[j]))
-				continue;
-			list = grow(list, *n, &room, sizeof(struct action *));
-			list[(*n)++] = &folder->actions[j];
-		}
-	}
-	if (*n != 0)
-		qsort(list, *n, sizeof(struct action *), compare_moves);
-	return list;
-}
-
-int move_remote_all(struct account *account, struct error *err)
-{
-	struct worker *worker = &account->workers[0];
-	size_t n, at = 0, length;
-	struct action **list = collect_moves(account, &n);
-	int result = 0;
-
-	for (; result == 0 && at < n; at += length) {
-		struct remote_moves m = {
-			.account = account,
-			.worker = worker,
-			.from = folder_at(account, list[at]->folder),
-			.to = folder_at(account, list[at]->file_folder),
-			.copy = list[at]->copy,
-			.actions = list + at,
-		};
-
-		m.n = length = group_length(list + at, n - at);
-		result = sync_is_stopping() ? error_set(err, ERROR_STOPPED,
-							"stopped; the next run goes on from here")
-					    : worker_connect(worker, err);
-		if (result == 0)
-			result = move_group(&m, err);
-	}
-	free(list);
 	return result;
 }

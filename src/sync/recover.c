@@ -122,7 +122,15 @@ static int owner_of(struct account *account, struct sync_folder *folder, const c
 	return 0;
 }
 
-static void base_flags(struct account *account, const struct attempt *attempt,
+/* Servers without UIDPLUS are not relied on to keep what they are sent. */
+static bool server_is_poor(const struct account *account)
+{
+	return (imap_capabilities(account->workers[0].conn) & CAP_UIDPLUS) == 0;
+}
+
+/* What such a server lacks of the flags that were sent was not taken away (restore.c): it is no part of the
+ * base, and so is sent again. */
+static void base_flags(struct account *account, const struct attempt *attempt, struct flags arrived,
 		       struct record *record)
 {
 	struct sync_folder *folder = folder_by_id(account, attempt->old_folder);
@@ -132,6 +140,10 @@ static void base_flags(struct account *account, const struct attempt *attempt,
 		old = snapshot_find(&folder->snapshot, attempt->old_uid);
 	record->local = old != NULL ? old->base_local : attempt->flags;
 	record->remote = old != NULL ? old->base_remote : attempt->flags;
+	if (server_is_poor(account)) {
+		record->local = flags_intersection(account->keywords, record->local, arrived);
+		record->remote = flags_intersection(account->keywords, record->remote, arrived);
+	}
 }
 
 /* What the new record says of the file: it is as it was sent, or it was edited since. */
@@ -177,7 +189,7 @@ static int adopt(struct account *account, struct sync_folder *folder, struct att
 	struct message *message;
 
 	log_verbose("%s: UID %u is what an earlier run sent", folder->plan.name, arrival.uid);
-	base_flags(account, attempt, &record);
+	base_flags(account, attempt, arrival.flags, &record);
 	lose_old(account, attempt);
 	if (owner_of(account, folder, attempt->base, &message, err) != 0)
 		return -1;
@@ -280,6 +292,7 @@ static int make_world(struct account *account)
 	struct world *world = &account->world;
 
 	world->n = account->n_folders;
+	world->dates = server_is_poor(account) ? DATES_LOST : DATES_KEPT;
 	world->folders = xcalloc(world->n, sizeof(*world->folders));
 	for (size_t i = 0; i < world->n; i++) {
 		struct sync_folder *folder = &account->folders[i];

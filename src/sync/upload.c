@@ -20,7 +20,7 @@
 struct sending {
 	struct action *action;
 	struct attempt attempt;
-	uint32_t uid; /* once it is known */
+	struct stored stored;
 	struct imap_facts facts;
 	bool told; /* facts are from the server */
 };
@@ -32,7 +32,6 @@ struct upload {
 	struct sending *list;
 	struct imap_append *appends;
 	size_t n;
-	uint32_t from; /* UIDs below were there before the batch */
 	struct error *err;
 };
 
@@ -187,9 +186,10 @@ static void note_facts(void *ctx, const struct imap_facts *facts)
 	struct upload *u = ctx;
 
 	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].uid == facts->uid) {
+		if (u->list[i].stored.uid == facts->uid) {
 			u->list[i].facts = *facts;
 			u->list[i].told = true;
+			u->list[i].stored.flags = facts->flags;
 			return;
 		}
 	}
@@ -210,8 +210,8 @@ static int ask_facts(struct upload *u)
 	int result = 0;
 
 	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].uid != 0)
-			uids[n++] = u->list[i].uid;
+		if (u->list[i].stored.uid != 0)
+			uids[n++] = u->list[i].stored.uid;
 	}
 	if (n != 0) {
 		qsort(uids, n, sizeof(*uids), compare_numbers);
@@ -241,13 +241,14 @@ static void forget_or_cut(struct upload *u, struct action *action)
 
 static void book(struct upload *u, struct sending *sending)
 {
+	const struct stored *stored = &sending->stored;
 	struct action *action = sending->action;
 	struct record record = {
-		.uid = sending->uid,
+		.uid = stored->uid,
 		.state = RECORD_PAIRED,
 		.base = action->base,
 		.local = action->local,
-		.remote = sending->told ? sending->facts.flags : sending->attempt.flags,
+		.remote = stored->flags,
 		.size = sending->told ? sending->facts.size : (uint32_t)action->file->wire_size,
 		.date = sending->told ? sending->facts.date : action->file->mtime,
 		.inode = action->file->inode,
@@ -257,10 +258,10 @@ static void book(struct upload *u, struct sending *sending)
 	};
 
 	if (sending->told) {
-		struct flags lost = flags_minus(u->account->keywords, sending->attempt.flags,
-						sending->facts.flags);
+		struct flags lost =
+			flags_minus(u->account->keywords, stored->wanted, stored->flags);
 
-		/* A server that drops flags of APPEND is sent them once more, as a change. */
+		/* What the server dropped again is sent once more, as a change. */
 		record.id = sending->facts.id;
 		record.local = flags_minus(u->account->keywords, record.local, lost);
 		u->folder->incomplete |= !flags_empty(lost);
@@ -269,8 +270,8 @@ static void book(struct upload *u, struct sending *sending)
 	state_put_record(u->worker->batch, u->folder->record.id, &record);
 	state_delete_attempt(u->worker->batch, u->folder->record.id, action->base);
 	action->done = true;
-	action->uid = action->verb == VERB_REPLACE ? action->uid : sending->uid;
-	tell_change(u->account, CHANGE_UPLOAD, u->folder, sending->uid, action->base, NULL);
+	action->uid = action->verb == VERB_REPLACE ? action->uid : stored->uid;
+	tell_change(u->account, CHANGE_UPLOAD, u->folder, stored->uid, action->base, NULL);
 	tell_progress(u->account, PHASE_UPLOAD, u->folder, 1, action->file->size);
 }
 
@@ -317,63 +318,87 @@ static void in_doubt(struct upload *u, struct sending *sending, const char *reas
 	sending->action->skipped = true;
 }
 
-/* ---- without APPENDUID ---- */
+/* ---- what the server made of them ---- */
 
-/* The mailbox is asked which of its new messages these are. */
+static void note_uids(struct upload *u)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		struct flags flags = u->list[i].attempt.flags;
+
+		u->list[i].stored = (struct stored){.wanted = flags, .flags = flags};
+		if (u->appends[i].outcome == OUTCOME_DONE && is_believable(u, &u->appends[i]))
+			u->list[i].stored.uid = u->appends[i].uid;
+	}
+}
+
+/* Without APPENDUID the mailbox is asked which of its new messages these are. */
 static int find_unnamed(struct upload *u)
 {
 	struct attempt *attempts = xmalloc(u->n * sizeof(*attempts));
-	uint32_t *uids = xmalloc(u->n * sizeof(*uids));
+	struct stored **stored = xmalloc(u->n * sizeof(struct stored *));
 	size_t n = 0;
 	int result = 0;
 
 	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE)
-			attempts[n++] = u->list[i].attempt;
+		if (u->list[i].stored.uid != 0 || u->appends[i].outcome != OUTCOME_DONE)
+			continue;
+		attempts[n] = u->list[i].attempt;
+		stored[n++] = &u->list[i].stored;
 	}
 	if (n != 0)
-		result = find_appended(u->worker, u->folder, attempts, n, &u->from, uids, u->err);
-	for (size_t i = u->n; i-- > 0 && n > 0 && result == 0;) {
-		if (u->list[i].uid == 0 && u->appends[i].outcome == OUTCOME_DONE)
-			u->list[i].uid = uids[--n];
-	}
+		result = find_appended(u->worker, u->folder, attempts, n, stored, u->err);
 	free(attempts);
-	free(uids);
+	free(stored);
 	return result;
+}
+
+static int restore(struct upload *u)
+{
+	struct stored **stored = xmalloc(u->n * sizeof(struct stored *));
+	int result;
+
+	for (size_t i = 0; i < u->n; i++)
+		stored[i] = &u->list[i].stored;
+	result = restore_flags(u->worker, stored, u->n, u->err);
+	free(stored);
+	return result;
+}
+
+static int look_at_stored(struct upload *u)
+{
+	return find_unnamed(u) != 0 || ask_facts(u) != 0 || restore(u) != 0 ? -1 : 0;
 }
 
 /* ---- a batch ---- */
 
+static void book_outcome(struct upload *u, size_t i)
+{
+	struct sending *sending = &u->list[i];
+
+	switch (u->appends[i].outcome) {
+	case OUTCOME_DONE:
+		if (sending->stored.uid != 0)
+			book(u, sending);
+		else
+			in_doubt(u, sending, NOT_SHOWN);
+		break;
+	case OUTCOME_REFUSED: book_refused(u, sending, &u->appends[i]); break;
+	case OUTCOME_NOT_SENT: not_sent(u, sending); break;
+	case OUTCOME_UNKNOWN: in_doubt(u, sending, CUT); break;
+	}
+}
+
 static int settle(struct upload *u, int sent)
 {
-	struct error cause = *u->err;
+	struct error cause;
 	int result = sent;
 
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->appends[i].outcome == OUTCOME_DONE && is_believable(u, &u->appends[i]))
-			u->list[i].uid = u->appends[i].uid;
-	}
-	if (sent == 0 && find_unnamed(u) != 0)
-		result = -1;
-	if (sent == 0 && result == 0 && ask_facts(u) != 0)
-		result = -1;
-	if (result != 0 && sent == 0)
-		cause = *u->err;
-	for (size_t i = 0; i < u->n; i++) {
-		struct sending *sending = &u->list[i];
-
-		switch (u->appends[i].outcome) {
-		case OUTCOME_DONE:
-			if (sending->uid != 0)
-				book(u, sending);
-			else
-				in_doubt(u, sending, NOT_SHOWN);
-			break;
-		case OUTCOME_REFUSED: book_refused(u, sending, &u->appends[i]); break;
-		case OUTCOME_NOT_SENT: not_sent(u, sending); break;
-		case OUTCOME_UNKNOWN: in_doubt(u, sending, CUT); break;
-		}
-	}
+	note_uids(u);
+	if (sent == 0)
+		result = look_at_stored(u);
+	cause = *u->err;
+	for (size_t i = 0; i < u->n; i++)
+		book_outcome(u, i);
 	if (state_commit(u->worker->batch, u->account->keywords, u->err) != 0)
 		return -1;
 	*u->err = cause;
@@ -436,7 +461,6 @@ static int upload(struct worker *worker, struct sync_folder *folder, struct erro
 		.worker = worker,
 		.account = worker->account,
 		.folder = folder,
-		.from = folder->status.uidnext,
 		.err = err,
 	};
 	int result = 0;

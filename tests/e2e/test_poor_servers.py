@@ -5,8 +5,8 @@ import os
 import pytest
 
 import mail
-from acts import (assert_settled, deliver, expunge_there, file_of, fill, flags_there, move_there,
-                  store_there, there)
+from acts import (assert_settled, deliver, expunge_there, file_of, fill, flags_there, here,
+                  move_there, store_there, there)
 from proxy import Proxy
 
 GROUPS = {"uidplus": ["UIDPLUS"], "move": ["MOVE"], "condstore": ["CONDSTORE", "QRESYNC"],
@@ -86,6 +86,26 @@ def test_a_server_with_nothing_but_rfc_3501(user, make_twin):
         words = " ".join(proxy.commands())
         for word in ("UID EXPUNGE", "UID MOVE", "ENABLE", "UNSELECT", "RETURN", "+}", " ID ("):
             assert word not in words, word
+
+
+def test_a_move_beside_what_others_marked(user, make_twin):
+    """Without UIDPLUS and MOVE the original of a move cannot be expunged while others have marked
+    mail there: it is left marked, is no mail to be fetched, and goes when theirs has gone."""
+    fill(user, "INBOX", *range(4))
+    fill(user, "A", 50)
+    with Proxy(("127.0.0.1", user.server.plain), hide=["UIDPLUS", "MOVE"]) as proxy:
+        twin = make_twin(user, port=proxy.port)
+        twin.sync()
+        store_there(user, 2, "+FLAGS", ["\\Deleted"])
+        twin.tree.move(file_of(twin, 1), "A")
+        for later in (None, 120, 240):
+            twin.sync(later=later)
+        assert here(twin) == {"INBOX": [0, 2, 3], "A": [1, 50]}
+        assert there(user) == {"INBOX": [0, 1, 2, 3], "A": [1, 50]}
+        assert flags_there(user)[1] >= {"\\Deleted"}
+        expunge_there(user, 2)
+        twin.sync(later=360)
+        assert_settled(user, twin, expected={"INBOX": [0, 3], "A": [1, 50]})
 
 
 @pytest.mark.parametrize("format", ["maildir", "sdbox", "mdbox", "mbox"])

@@ -738,6 +738,42 @@ static void test_attempt_dates(void)
 	}
 }
 
+/* Dates that a server without UIDPLUS may have dropped: -d is another date, -w other contents under the same
+ * Message-ID. */
+static void test_attempt_dates_lost(void)
+{
+	static const struct {
+		enum attempt_dates dates;
+		const char *world;
+		uint32_t found;
+	} rows[] = {
+		{DATES_KEPT, "A*5:m-d", 0},
+		{DATES_LOST, "A*5:m-d", 5},
+		{DATES_LOST, "A*4:m-d", 0},
+		{DATES_LOST, "A*5:m-wd", 0},
+		{DATES_FRESH, "A*5:m-d", 5},
+		{DATES_FRESH, "A*5:m-wd", 5},
+		{DATES_FRESH, "A*5:m-wd A*6:m-d", 6},
+		{DATES_FRESH, "A*5:m-wd A*6:m-w", 0}, /* it could be either */
+		{DATES_FRESH, "A*5:n-wd", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct attempt attempt = attempt_of('a');
+		struct attempt_result result;
+		struct fixture f;
+		uint32_t found = 0;
+
+		fixture_init(&f, rows[i].world, "");
+		f.world.dates = rows[i].dates;
+		match_attempts(&f.world, &attempt, 1, &result);
+		if (result.remote.folder != NOWHERE)
+			found = f.snapshots[0].arrivals[result.remote.at].uid;
+		CU_ASSERT_EQUAL(found, rows[i].found);
+		fixture_release(&f);
+	}
+}
+
 static void test_pair_sent(void)
 {
 	static const struct {
@@ -875,6 +911,7 @@ int main(void)
 		{"M1 another UIDVALIDITY", test_attempts_of_another_life},
 		{"M1 attempts without proof", test_attempts_without_proof},
 		{"M1 dates of attempts", test_attempt_dates},
+		{"M1 dates that were lost", test_attempt_dates_lost},
 		{"M1 an attempt moved on", test_pair_sent},
 		{"M2 renamed in its folder", test_renamed},
 		{"M2 renamed here, expunged there", test_renamed_and_expunged},
