@@ -218,7 +218,8 @@ struct storing {
 	struct imap_store_request *requests;
 	imap_flags_fn *fn;
 	void *ctx;
-	bool nameless; /* a FETCH without UID came: somebody's flags changed, perhaps ours */
+	bool doubtful; /* the UIDs in what STORE answers */
+	bool nameless; /* somebody's flags changed, perhaps ours, and it is not certain whose */
 };
 
 static void store_take(void *ctx, const struct fetch *fetch)
@@ -227,7 +228,7 @@ static void store_take(void *ctx, const struct fetch *fetch)
 
 	if ((fetch->items & ITEM_FLAGS) == 0)
 		return;
-	if ((fetch->items & ITEM_UID) == 0)
+	if ((fetch->items & ITEM_UID) == 0 || work->doubtful)
 		work->nameless = true;
 	else if (work->fn != NULL)
 		work->fn(work->ctx, fetch->facts.uid, fetch->facts.flags);
@@ -266,9 +267,9 @@ static int send_store(struct imap_conn *conn, const struct imap_store_request *r
 	return 0;
 }
 
-/* Mailutils takes a UID above all others for the last message and changes its flags, and refuses a
- * set with a UID between them that is not there. A server without UIDPLUS is as old, so only what
- * is there is touched. */
+/* Mailutils takes a UID above all others for the last message and changes its flags, refuses a set
+ * with a UID between them that is not there, and answers with the UIDs of other messages. A server
+ * without UIDPLUS is as old, so only what is there is touched, and the flags are asked for. */
 static int send_careful(struct imap_conn *conn, const struct imap_store_request *request,
 			size_t index, struct error *err)
 {
@@ -304,6 +305,7 @@ int imap_store_many(struct imap_conn *conn, struct imap_store_request *requests,
 
 	if (operation_begin(conn, &operation, err) < 0)
 		return -1;
+	work.doubtful = (conn->capabilities & CAP_UIDPLUS) == 0;
 	for (size_t i = 0; i < n; i++) {
 		requests[i].refused = false;
 		requests[i].text[0] = '\0';
@@ -312,6 +314,7 @@ int imap_store_many(struct imap_conn *conn, struct imap_store_request *requests,
 		result = send_careful(conn, &requests[i], i, err);
 	if (result == 0)
 		result = queue_drain(conn, err);
+	work.doubtful = false;
 	operation.done = NULL; /* what a later FETCH is refused says nothing about the STORE */
 	for (size_t i = 0; i < n && result == 0 && work.nameless && fn != NULL; i++)
 		result = ask_flags(conn, &requests[i], err);

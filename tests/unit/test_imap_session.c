@@ -365,6 +365,58 @@ static void test_appends(void)
 	unlink(append_path[1]);
 }
 
+/* ---- flags ---- */
+
+static void see_flags(void *ctx, uint32_t uid, struct flags flags)
+{
+	struct play *play = ctx;
+
+	text_printf(&play->seen, "%" PRIu32 ":%x ", uid, (unsigned)flags.system);
+}
+
+static const struct store_row {
+	const char *capabilities;
+	const char *answers; /* from the SELECT on */
+	const char *seen;    /* UIDs and their flags: 10 is \\Seen */
+	const char *said;
+} store_rows[] = {
+	{"UIDPLUS", "m2 OK x\r\n* 2 FETCH (UID 4 FLAGS (\\Seen))\r\nm3 OK x\r\n", "4:10 ",
+	 "m2 SELECT \"b\"\r\nm3 UID STORE 2,4 +FLAGS (\\Seen)\r\nm4 LOGOUT\r\n"},
+	{"UIDPLUS",
+	 "m2 OK x\r\n* 2 FETCH (FLAGS (\\Seen))\r\nm3 OK x\r\n"
+	 "* 2 FETCH (UID 4 FLAGS (\\Seen))\r\nm4 OK x\r\n",
+	 "4:10 ",
+	 "m2 SELECT \"b\"\r\nm3 UID STORE 2,4 +FLAGS (\\Seen)\r\n"
+	 "m4 UID FETCH 2,4 (UID FLAGS)\r\nm5 LOGOUT\r\n"},
+	/* no UIDPLUS: only what is there, and the UID told may be another's */
+	{"",
+	 "m2 OK x\r\n* SEARCH 1 4\r\nm3 OK x\r\n* 2 FETCH (UID 2 FLAGS (\\Seen))\r\nm4 OK x\r\n"
+	 "* 2 FETCH (UID 4 FLAGS (\\Seen))\r\nm5 OK x\r\n",
+	 "4:10 ",
+	 "m2 SELECT \"b\"\r\nm3 UID SEARCH ALL\r\nm4 UID STORE 4 +FLAGS (\\Seen)\r\n"
+	 "m5 UID FETCH 2,4 (UID FLAGS)\r\nm6 LOGOUT\r\n"},
+};
+
+static void test_stores(void)
+{
+	static const uint32_t uids[] = {2, 4};
+	static const struct flags seen = {.system = FLAG_SEEN};
+
+	for (size_t i = 0; i < ARRAY_SIZE(store_rows); i++) {
+		const struct store_row *row = &store_rows[i];
+		struct play play;
+
+		play_open(&play, row->capabilities, row->answers);
+		CU_ASSERT_EQUAL_FATAL(imap_select(play.conn, "b", false, NULL, &play.err), 0);
+		CU_ASSERT_EQUAL(
+			imap_store(play.conn, uids, 2, true, seen, see_flags, &play, &play.err), 0);
+		CU_ASSERT_STRING_EQUAL(text_get(&play.seen), row->seen);
+		play_close(&play);
+		CU_ASSERT_STRING_EQUAL(play.said, row->said);
+		play_release(&play);
+	}
+}
+
 /* ---- removing ---- */
 
 static const struct destroy_row {
@@ -538,7 +590,7 @@ int main(void)
 	static const struct test_case cases[] = {
 		{"views", test_views},      {"lists", test_list},    {"appends", test_appends},
 		{"removing", test_destroy}, {"copies", test_copies}, {"injection", test_injection},
-		{"facts", test_facts},
+		{"facts", test_facts},      {"flags", test_stores},
 	};
 
 	return run_tests("imap session", cases, ARRAY_SIZE(cases));
