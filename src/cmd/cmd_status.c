@@ -94,15 +94,6 @@ static void print_json(const char *account, const struct folder_record *folders,
 
 /* ---- for people ---- */
 
-static size_t width_of(const char *visible)
-{
-	size_t n = 0;
-
-	for (; *visible != '\0'; visible++)
-		n += ((unsigned char)*visible & 0xc0) != 0x80;
-	return n;
-}
-
 static char *visible(const char *string)
 {
 	struct text text = {0};
@@ -141,13 +132,16 @@ static char *age_of(int64_t last_sync)
 	return human_age(now > last_sync ? now - last_sync : 0);
 }
 
-static void print_row(const char *name, size_t width, const struct status_counts *counts)
+/* The name comes last: it may be of any length. */
+static void print_row(const char *name, const struct status_counts *counts)
 {
 	char *messages = human_number(counts->messages), *unread = human_number(counts->unread);
 	char *trouble = troubles(counts), *age = age_of(counts->last_sync);
 
-	printf("  %s%*s  %10s  %8s  %-*s%s\n", name, (int)(width - width_of(name)), "", messages,
-	       unread, *trouble != '\0' ? 16 : 0, age, trouble);
+	printf("  %10s  %8s  %-14s  %s", messages, unread, age, name);
+	if (*trouble != '\0')
+		printf("  (%s)", trouble);
+	putchar('\n');
 	free(messages);
 	free(unread);
 	free(trouble);
@@ -175,24 +169,14 @@ static void print_heading(const char *account, const struct status_counts *sum)
 static void print_table(const char *account, const struct folder_record *folders, size_t n,
 			const struct status_counts *sum)
 {
-	size_t width = strlen("folder");
-
 	print_heading(account, sum);
-	for (size_t i = 0; i < n; i++) {
-		char *name = visible(folders[i].name);
-		size_t len = width_of(name);
-
-		width = len > width ? len : width;
-		free(name);
-	}
 	if (n != 0)
-		printf("  %-*s  %10s  %8s  %s\n", (int)width, "folder", "messages", "unread",
-		       "synchronized");
+		printf("  %10s  %8s  %-14s  folder\n", "messages", "unread", "synchronized");
 	for (size_t i = 0; i < n; i++) {
 		char *name = visible(folders[i].name);
 		struct status_counts counts = counts_of(&folders[i]);
 
-		print_row(name, width, &counts);
+		print_row(name, &counts);
 		free(name);
 	}
 }

@@ -144,6 +144,11 @@ static void add_count(struct text *text, uint64_t n, const char *what)
 	free(number);
 }
 
+static void add_flags(struct text *text, uint64_t n)
+{
+	add_count(text, n, n == 1 ? "flag change" : "flag changes");
+}
+
 static void add_folders(struct text *text, uint64_t n, const char *what)
 {
 	if (n != 0)
@@ -157,7 +162,7 @@ static void add_changes(struct text *text, const uint64_t changes[CHANGE_COUNT])
 	add_count(text, changes[CHANGE_UPLOAD], "sent");
 	add_count(text, changes[CHANGE_MOVE_LOCAL] + changes[CHANGE_MOVE_REMOTE], "moved");
 	add_count(text, changes[CHANGE_COPY_REMOTE], "copied");
-	add_count(text, changes[CHANGE_FLAGS_LOCAL] + changes[CHANGE_FLAGS_REMOTE], "flags");
+	add_flags(text, changes[CHANGE_FLAGS_LOCAL] + changes[CHANGE_FLAGS_REMOTE]);
 	add_count(text, changes[CHANGE_DELETE_LOCAL] + changes[CHANGE_DELETE_REMOTE], "deleted");
 	add_folders(text,
 		    changes[CHANGE_FOLDER_CREATE_LOCAL] + changes[CHANGE_FOLDER_CREATE_REMOTE],
