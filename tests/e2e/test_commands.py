@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import time
 
 import pytest
@@ -274,6 +275,35 @@ def test_jobs_1_syncs_one_account_after_the_other(accounts):
     twins[0].write_config("jobs = 1\n" + text)
     assert several.run("sync").exit == 0
     assert sorted(read(twins[0], "order").split()) == ["one", "three", "two"]
+
+
+def children_of(process):
+    with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+def test_an_account_that_hangs_or_crashes_disturbs_no_other(accounts, number):
+    one, hangs, two = accounts("one", "hangs", "two")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # never says hello
+        hangs.set(port=silent.getsockname()[1])
+        Accounts(one, hangs, two)
+        run = one.start("sync", "--json")
+        until(lambda: len(children_of(run)) == 1 and
+              os.path.exists(os.path.join(two.root, ".mailtwin")))
+        assert_equal(one.user, one)
+        assert_equal(two.user, two)
+        os.kill(children_of(run)[0], number)
+        if number == signal.SIGSTOP:  # only we can end it
+            for stop in (signal.SIGTERM, signal.SIGTERM):
+                run.send_signal(stop)
+                time.sleep(0.1)
+        out, err = run.communicate(timeout=30)
+    events = [json.loads(line) for line in out.splitlines()]
+    exits = {event["account"]: event["exit"] for event in events if event["event"] == "summary"}
+    assert run.returncode == 75 and exits == {"one": 0, "hangs": 75, "two": 0}, (out, err)
+    (problem,) = [event for event in events if event["event"] == "problem"]
+    assert problem["account"] == "hangs", problem
 
 
 def test_a_named_account_alone(accounts):

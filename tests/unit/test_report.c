@@ -188,9 +188,10 @@ static void test_human(void)
 	summary.changes[CHANGE_FOLDER_CREATE_LOCAL] = 1;
 	summary.changes[CHANGE_FOLDER_DELETE_REMOTE] = 2;
 	summary.held = 1234;
-	CU_ASSERT(is(human_summary("w", &summary, 60, true),
-		     "w: dry run: 5 new, 1 sent, 2 moved, 4 flag changes, 1 deleted, 1 folder created, "
-		     "2 folders removed, 1,234 held (60.0 s)"));
+	CU_ASSERT(is(
+		human_summary("w", &summary, 60, true),
+		"w: dry run: 5 new, 1 sent, 2 moved, 4 flag changes, 1 deleted, 1 folder created, "
+		"2 folders removed, 1,234 held (60.0 s)"));
 	CU_ASSERT(is(human_change("w", &change), "w: IN\\x1B[2J: move-local uid 3 f to T\\xFF"));
 	CU_ASSERT(is(human_problem("w", "A", "no\nway"), "mailtwin: w: A: no\\x0Away"));
 	CU_ASSERT(is(human_problem("w", NULL, "x"), "mailtwin: w: x"));
