@@ -158,17 +158,17 @@ static void test_delete(void)
 	static const struct {
 		bool inode, trace, fraction; /* as the file has them; its time has fractions */
 		const char *content;
-		int kind;
+		enum error_kind kind;
 	} rows[] = {
-		{true, true, false, "two", 0},
-		{true, true, false, "", 0},
+		{true, true, false, "two", ERROR_NONE},
+		{true, true, false, "", ERROR_NONE},
 		{true, true, true, "two", ERROR_CHANGED},
-		{true, true, true, "one", 0},
-		{true, true, true, "", 0}, /* nothing better is known */
+		{true, true, true, "one", ERROR_NONE},
+		{true, true, true, "", ERROR_NONE}, /* nothing better is known */
 		{true, false, false, "two", ERROR_CHANGED},
-		{true, false, false, "one", 0},
+		{true, false, false, "one", ERROR_NONE},
 		{false, true, false, "two", ERROR_CHANGED},
-		{false, true, false, "one", 0},
+		{false, true, false, "one", ERROR_NONE},
 		{false, true, false, "", ERROR_CHANGED},
 	};
 
@@ -185,10 +185,11 @@ static void test_delete(void)
 		if (rows[i].content[0] != '\0')
 			record.content = content_hash(rows[i].content);
 		error_clear(&err);
-		CU_ASSERT_EQUAL(maildir_delete(folder, &record, &err), rows[i].kind != 0 ? -1 : 0);
+		CU_ASSERT_EQUAL(maildir_delete(folder, &record, &err),
+				rows[i].kind != ERROR_NONE ? -1 : 0);
 		CU_ASSERT_EQUAL(err.kind, rows[i].kind);
-		CU_ASSERT_EQUAL(exists("F/cur/a:2,DFPRSTz"), rows[i].kind != 0);
-		if (rows[i].kind == 0)
+		CU_ASSERT_EQUAL(exists("F/cur/a:2,DFPRSTz"), rows[i].kind != ERROR_NONE);
+		if (rows[i].kind == ERROR_NONE)
 			CHECK_KIND(maildir_delete(folder, &record, &err), ERROR_NOT_FOUND);
 		CHECK_OK(maildir_folder_sync(folder, &err));
 		end();
