@@ -160,15 +160,11 @@ static void test_delete(void)
 		const char *content;
 		enum error_kind kind;
 	} rows[] = {
-		{true, true, false, "two", ERROR_NONE},
-		{true, true, false, "", ERROR_NONE},
-		{true, true, true, "two", ERROR_CHANGED},
-		{true, true, true, "one", ERROR_NONE},
+		{true, true, false, "two", ERROR_NONE},     {true, true, false, "", ERROR_NONE},
+		{true, true, true, "two", ERROR_CHANGED},   {true, true, true, "one", ERROR_NONE},
 		{true, true, true, "", ERROR_NONE}, /* nothing better is known */
-		{true, false, false, "two", ERROR_CHANGED},
-		{true, false, false, "one", ERROR_NONE},
-		{false, true, false, "two", ERROR_CHANGED},
-		{false, true, false, "one", ERROR_NONE},
+		{true, false, false, "two", ERROR_CHANGED}, {true, false, false, "one", ERROR_NONE},
+		{false, true, false, "two", ERROR_CHANGED}, {false, true, false, "one", ERROR_NONE},
 		{false, true, false, "", ERROR_CHANGED},
 	};
 
