@@ -7,7 +7,6 @@
  * the holder before may just have renamed it into place. */
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -336,42 +335,4 @@ bool file_system_reuses_inodes(int fd)
 			return false;
 	}
 	return true;
-}
-
-void directory_reader_init(struct directory_reader *reader, int fd, size_t room)
-{
-	memset(reader, 0, sizeof(*reader));
-	reader->fd = fd;
-	reader->room = room;
-	reader->buffer = xmalloc(room);
-}
-
-void directory_reader_release(struct directory_reader *reader)
-{
-	free(reader->buffer);
-	reader->buffer = NULL;
-}
-
-int directory_read(struct directory_reader *reader, struct directory_entry *entry)
-{
-	for (;;) {
-		struct dirent64 *record;
-
-		if (reader->at >= reader->len) {
-			ssize_t n = getdents64(reader->fd, reader->buffer, reader->room);
-
-			if (n <= 0)
-				return n == 0 ? 0 : -1;
-			reader->len = (size_t)n;
-			reader->at = 0;
-		}
-		record = (struct dirent64 *)(void *)(reader->buffer + reader->at);
-		reader->at += record->d_reclen;
-		if (strcmp(record->d_name, ".") == 0 || strcmp(record->d_name, "..") == 0)
-			continue;
-		entry->name = record->d_name;
-		entry->inode = record->d_ino;
-		entry->type = record->d_type;
-		return 1;
-	}
 }

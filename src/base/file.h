@@ -48,7 +48,8 @@ struct directory_entry {
 };
 
 struct directory_reader {
-	int fd; /* borrowed; reads on from its position */
+	int fd; /* borrowed; reads on from its position, perhaps in a thread of its own */
+	struct read_ahead *ahead; /* NULL: no thread */
 	char *buffer;
 	size_t room;
 	size_t len;
@@ -56,6 +57,7 @@ struct directory_reader {
 };
 
 void directory_reader_init(struct directory_reader *reader, int fd, size_t room);
+/* The position of fd is anywhere afterwards. */
 void directory_reader_release(struct directory_reader *reader);
 /* 1: an entry ("." and ".." are left out); 0: the end; -1: errno. */
 int directory_read(struct directory_reader *reader, struct directory_entry *entry);

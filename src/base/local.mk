@@ -4,6 +4,7 @@ noinst_LIBRARIES += src/base/libbase.a
 src_base_libbase_a_SOURCES = \
 	src/base/digest.c \
 	src/base/digest.h \
+	src/base/directory.c \
 	src/base/error.c \
 	src/base/error.h \
 	src/base/file.c \

@@ -191,6 +191,45 @@ static void test_read_directory(void)
 	end();
 }
 
+/* In many pieces, by a thread that reads ahead: each name once, whether all are wanted or the reader stops. */
+static void test_read_ahead(void)
+{
+	enum { FILES = 400 };
+	static const unsigned wanted[] = {FILES, 1, 20, 200, FILES - 1};
+	struct directory_reader reader;
+	struct directory_entry entry;
+
+	begin();
+	for (unsigned i = 0; i < FILES; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%u.a-name-of-some-length", i);
+		put_file(name, "");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		bool seen[FILES] = {false};
+		unsigned n = 0;
+
+		CU_ASSERT_EQUAL(lseek(top_fd, 0, SEEK_SET), 0);
+		directory_reader_init(&reader, top_fd, 1024);
+		while (n < wanted[i] && directory_read(&reader, &entry) == 1) {
+			unsigned long number = strtoul(entry.name, NULL, 10);
+
+			CU_ASSERT_FATAL(number < FILES && !seen[number]);
+			seen[number] = true;
+			n++;
+		}
+		CU_ASSERT_EQUAL(n, wanted[i]);
+		CU_ASSERT(reader.ahead != NULL);
+		if (n == FILES) {
+			CU_ASSERT_EQUAL(directory_read(&reader, &entry), 0);
+			CU_ASSERT_EQUAL(directory_read(&reader, &entry), 0);
+		}
+		directory_reader_release(&reader);
+	}
+	end();
+}
+
 int main(void)
 {
 	static const struct test_case cases[] = {
@@ -201,6 +240,7 @@ int main(void)
 		{"read a small file", test_read_small},
 		{"make directories", test_make_directories},
 		{"read a directory", test_read_directory},
+		{"read a directory ahead", test_read_ahead},
 	};
 
 	return run_tests("file", cases, ARRAY_SIZE(cases));
