@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 
-/* The kernel maps a page with the fifteen around it. */
-#define BLOCK_BITS 16
-#define SMALL_FILE 256 /* pages: 1 MiB */
+#define BLOCK ((size_t)64 << 10) /* the kernel maps a page with the fifteen around it */
+#define SMALL_FILE ((size_t)1 << 20)
+#define ALL_AFTER 64 /* for what was touched on the way to a record, too */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
 {
@@ -103,6 +103,7 @@ int transaction_begin(struct state *state, unsigned flags, MDB_txn **txn)
 		return rc;
 	/* Another process made it larger. */
 	state->map = NULL;
+	state->n_touched = 0;
 	rc = mdb_env_set_mapsize(state->env, 0);
 	if (rc != 0) {
 		state->broken = true;
@@ -136,6 +137,7 @@ int map_grow(struct state *state)
 	if (info.me_mapsize > SIZE_MAX / 2 || !room_for(state, info.me_mapsize * 2))
 		return MDB_MAP_FULL;
 	state->map = NULL;
+	state->n_touched = 0;
 	rc = mdb_env_set_mapsize(state->env, info.me_mapsize * 2);
 	if (rc != 0) {
 		state->broken = true;
@@ -174,33 +176,57 @@ void map_find(struct state *state)
 	mdb_txn_abort(txn);
 }
 
-void pages_give_back(struct state *state)
+/* As much of the map as the file has. */
+static size_t map_used(const struct state *state)
 {
 	MDB_envinfo info;
 	size_t len;
 
-	state->n_touched = 0;
-	if (state->map == NULL || mdb_env_info(state->env, &info) != 0)
-		return;
+	if (mdb_env_info(state->env, &info) != 0)
+		return 0;
 	len = (info.me_last_pgno + 1) * state->page_size;
-	madvise(state->map, len < info.me_mapsize ? len : info.me_mapsize, MADV_DONTNEED);
+	return len < info.me_mapsize ? len : info.me_mapsize;
+}
+
+void pages_give_back(struct state *state)
+{
+	state->n_touched = 0;
+	state->given_back = 0;
+	if (state->map != NULL)
+		madvise(state->map, map_used(state), MADV_DONTNEED);
+}
+
+/* Only what is in the map: pages that a transaction has changed are elsewhere, and not to be fetched again. */
+static void block_give_back(struct state *state, size_t block)
+{
+	size_t used = map_used(state), from = block * BLOCK;
+
+	/* All of a small file may stay: to fetch its pages again costs more than they take. */
+	if (used <= SMALL_FILE || from >= used)
+		return;
+	if (++state->given_back == ALL_AFTER)
+		pages_give_back(state);
+	else
+		madvise(state->map + from, used - from < BLOCK ? used - from : BLOCK,
+			MADV_DONTNEED);
 }
 
 void page_touched(struct state *state, const void *at)
 {
-	uintptr_t block = (uintptr_t)at >> BLOCK_BITS;
-	MDB_envinfo info;
+	size_t block, i = state->n_touched;
 
-	for (size_t i = state->n_touched; i-- > 0;) {
-		if (state->touched[i] == block)
-			return;
-	}
-	state->touched[state->n_touched++] = block;
-	if (state->n_touched < TOUCHED_MOST)
+	if (state->map == NULL || (const char *)at < state->map)
 		return;
-	/* All of a small file may stay: to fetch its pages again costs more than they take. */
-	if (mdb_env_info(state->env, &info) == 0 && info.me_last_pgno < SMALL_FILE)
-		state->n_touched = 0;
-	else
-		pages_give_back(state);
+	block = (size_t)((const char *)at - state->map) / BLOCK;
+	while (i > 0 && state->touched[i - 1] != block)
+		i--;
+	if (i == 0 && state->n_touched == TOUCHED_MOST) {
+		block_give_back(state, state->touched[0]);
+		i = state->n_touched != 0;
+	}
+	if (i == 0)
+		i = ++state->n_touched;
+	memmove(state->touched + i - 1, state->touched + i,
+		(state->n_touched - i) * sizeof(state->touched[0]));
+	state->touched[state->n_touched - 1] = block;
 }

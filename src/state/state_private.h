@@ -21,7 +21,7 @@ enum database {
 
 #define CLEAN_ROOM 160
 
-#define TOUCHED_MOST 12
+#define TOUCHED_MOST 24
 
 struct state {
 	char *dir;
@@ -40,9 +40,10 @@ struct state {
 	size_t n_tallies;
 	char *map;        /* where LMDB mapped the file; NULL: not known */
 	size_t page_size; /* LMDB's */
-	/* The pieces of 64 KiB that were looked at since they were given back last: 768 KiB at the most. */
-	uintptr_t touched[TOUCHED_MOST];
+	/* The pieces of it, of 64 KiB, that were looked at and not given back, the last one at the end. */
+	size_t touched[TOUCHED_MOST];
 	size_t n_touched;
+	unsigned given_back;    /* pieces, since all was */
 	bool sound;             /* the file was found to be, when it was opened */
 	char clean[CLEAN_ROOM]; /* what DIR/clean says (state.c) */
 };
@@ -73,8 +74,8 @@ int state_fail(struct state *state, int code, struct error *err, const char *wha
 int state_ready(struct state *state, struct error *err);
 
 /* LMDB's pages are pages of a mapped file and count as resident memory, together with the
- * fifteen around each that the kernel maps along. So those that were touched are given back
- * now and then; they stay in the page cache. */
+ * fifteen around each that the kernel maps along. So those that were touched longest ago are
+ * given back; they stay in the page cache. */
 void page_touched(struct state *state, const void *at); /* an address in the map */
 void pages_give_back(struct state *state);
 
