@@ -18,26 +18,16 @@ void tally_record(struct tally *tally, const struct record *record)
 	}
 }
 
-void tally_add(struct tally *tally, const struct tally *other)
+void tally_add(struct tally *tally, const struct tally *other, int times)
 {
-	tally->messages += other->messages;
-	tally->unread += other->unread;
-	tally->marked += other->marked;
-	tally->doubted += other->doubted;
-	tally->held += other->held;
-	tally->skipped += other->skipped;
-	tally->unfetched += other->unfetched;
-	tally->arriving += other->arriving;
-}
+	uint32_t by = (uint32_t)times;
 
-void tally_subtract(struct tally *tally, const struct tally *other)
-{
-	tally->messages -= other->messages;
-	tally->unread -= other->unread;
-	tally->marked -= other->marked;
-	tally->doubted -= other->doubted;
-	tally->held -= other->held;
-	tally->skipped -= other->skipped;
-	tally->unfetched -= other->unfetched;
-	tally->arriving -= other->arriving;
+	tally->messages += by * other->messages;
+	tally->unread += by * other->unread;
+	tally->marked += by * other->marked;
+	tally->doubted += by * other->doubted;
+	tally->held += by * other->held;
+	tally->skipped += by * other->skipped;
+	tally->unfetched += by * other->unfetched;
+	tally->arriving += by * other->arriving;
 }

@@ -19,8 +19,7 @@ struct tally {
 };
 
 void tally_record(struct tally *tally, const struct record *record);
-/* The difference between two tallies: all are unsigned, and adding it gives the right sum. */
-void tally_add(struct tally *tally, const struct tally *other);
-void tally_subtract(struct tally *tally, const struct tally *other);
+/* times: 1, or -1 to take it away. All are unsigned: a difference may be added, and gives the right sum. */
+void tally_add(struct tally *tally, const struct tally *other, int times);
 
 #endif

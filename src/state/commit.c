@@ -117,7 +117,7 @@ static void keep_tallies(const struct writer *writer)
 			       (n - state->n_tallies) * sizeof(state->tallies[0]));
 			state->n_tallies = n;
 		}
-		tally_add(&state->tallies[change->folder], &change->by);
+		tally_add(&state->tallies[change->folder], &change->by, 1);
 	}
 }
 
@@ -138,7 +138,7 @@ static int old_record(struct writer *writer, uint32_t folder, struct key *messag
 		return MDB_CORRUPTED;
 	memcpy(base, record.base, strlen(record.base) + 1);
 	tally_record(&was, &record);
-	tally_subtract(tally_of(writer, folder), &was);
+	tally_add(tally_of(writer, folder), &was, -1);
 	return 0;
 }
 

@@ -11,7 +11,7 @@ static void recount(struct account *account, struct sync_folder *folder,
 {
 	struct tally tally = folder->tally, change = state_tally(account->state, folder->record.id);
 
-	tally_add(&tally, &change);
+	tally_add(&tally, &change, 1);
 	folder->record.messages = tally.messages;
 	folder->record.unread = tally.unread;
 	folder->record.held = tally.held;

@@ -117,7 +117,7 @@ static int load(struct account *account, struct sync_folder *folder, struct erro
 	if (folder->record.id == 0)
 		return 0;
 	changed = state_tally(account->state, folder->record.id);
-	tally_subtract(&folder->tally, &changed); /* finish adds it again */
+	tally_add(&folder->tally, &changed, -1); /* finish adds it again */
 	return state_each_record(account->state, folder->record.id, add_record, folder, err);
 }
 

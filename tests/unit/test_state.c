@@ -445,7 +445,7 @@ static void check_tally(struct bed *bed, uint32_t folder, struct tally tally)
 
 	CU_ASSERT_EQUAL(state_each_record(bed->state, folder, count_record, &counted, &bed->err),
 			0);
-	tally_add(&tally, &change);
+	tally_add(&tally, &change, 1);
 	CU_ASSERT_EQUAL(memcmp(&tally, &counted, sizeof(tally)), 0);
 }
 
