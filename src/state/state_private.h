@@ -21,7 +21,7 @@ enum database {
 
 #define CLEAN_ROOM 160
 
-#define TOUCHED_MOST 24
+#define TOUCHED_MOST 12
 
 struct state {
 	char *dir;

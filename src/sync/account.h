@@ -96,6 +96,8 @@ struct sync_folder {
 	struct action *actions;
 	size_t n_actions;
 	size_t room_actions;
+	struct flag_job *flag_jobs; /* of messages that are in it now, while flags are changed */
+	size_t n_flag_jobs;
 };
 
 struct account;

@@ -17,8 +17,7 @@ struct flagging {
 	struct worker *worker;
 	struct account *account;
 	struct sync_folder *folder;
-	uint32_t number;
-	struct flag_job *jobs; /* ascending UIDs */
+	struct flag_job *jobs; /* ascending UIDs; the folder's */
 	size_t n;
 };
 
@@ -51,34 +50,62 @@ static bool leaves_flags(const struct action *action)
 
 static int compare_jobs(const void *a, const void *b)
 {
-	const struct flag_job *x = a, *y = b;
+	const struct action *x = ((const struct flag_job *)a)->action;
+	const struct action *y = ((const struct flag_job *)b)->action;
 
-	return x->action->uid < y->action->uid ? -1 : x->action->uid > y->action->uid;
+	if (x->folder != y->folder)
+		return x->folder < y->folder ? -1 : 1;
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
-/* Moves end in another folder than they were listed in: every list is looked through. */
-static void collect(struct flagging *f)
+static struct flag_job *collect(struct account *account, size_t *n)
 {
+	struct flag_job *jobs = NULL;
 	size_t room = 0;
 
-	for (size_t i = 0; i < f->account->n_folders; i++) {
-		struct sync_folder *folder = &f->account->folders[i];
+	*n = 0;
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
 
+		folder->n_flag_jobs = 0;
 		for (size_t j = 0; j < folder->n_actions; j++) {
-			struct action *action = &folder->actions[j];
-
-			if (action->folder != f->number || !leaves_flags(action))
+			if (!leaves_flags(&folder->actions[j]))
 				continue;
-			f->jobs = grow(f->jobs, f->n, &room, sizeof(*f->jobs));
+			jobs = grow(jobs, *n, &room, sizeof(*jobs));
+			jobs[(*n)++] = (struct flag_job){.action = &folder->actions[j]};
+		}
+	}
+	return jobs;
+}
+
+/* Moves end in another folder than they were listed in: each folder gets those that end in it. */
+static void hand_out(struct account *account, struct flag_job *jobs, size_t n)
+{
+	if (n != 0)
+		qsort(jobs, n, sizeof(*jobs), compare_jobs);
+	for (size_t i = 0; i < n; i++) {
+		struct sync_folder *folder = folder_at(account, jobs[i].action->folder);
+
+		if (folder->n_flag_jobs++ == 0)
+			folder->flag_jobs = &jobs[i];
+	}
+}
+
+/* Those that are still to be done: this may be another try, after the connection broke. */
+static void take_jobs(struct flagging *f)
+{
+	f->jobs = f->folder->flag_jobs;
+	for (size_t i = 0; i < f->folder->n_flag_jobs; i++) {
+		struct action *action = f->folder->flag_jobs[i].action;
+
+		if (leaves_flags(action))
 			f->jobs[f->n++] = (struct flag_job){
 				.action = action,
 				.local = action->local,
 				.remote = action->remote,
 			};
-		}
 	}
-	if (f->n != 0)
-		qsort(f->jobs, f->n, sizeof(*f->jobs), compare_jobs);
+	f->folder->n_flag_jobs = f->n;
 }
 
 static struct flag_job *find_job(struct flagging *f, uint32_t uid)
@@ -312,11 +339,10 @@ static int change_flags(struct worker *worker, struct sync_folder *folder, struc
 		.worker = worker,
 		.account = worker->account,
 		.folder = folder,
-		.number = folder_number(worker->account, folder),
 	};
 	int result;
 
-	collect(&f);
+	take_jobs(&f);
 	result = store(&f, err);
 	if (result == 0)
 		result = folder_open_dir(f.account, folder, err);
@@ -326,24 +352,14 @@ static int change_flags(struct worker *worker, struct sync_folder *folder, struc
 		result = maildir_folder_sync(folder->dir, err);
 	if (result == 0)
 		result = book_all(&f, err);
-	free(f.jobs);
 	return result;
 }
 
 static bool wants_flags(const struct account *account, const struct sync_folder *folder)
 {
-	uint32_t number = folder_number(account, folder);
-
-	if (folder->plan.verb == FOLDER_BAD)
-		return false;
-	for (size_t i = 0; i < account->n_folders; i++) {
-		for (size_t j = 0; j < account->folders[i].n_actions; j++) {
-			if (account->folders[i].actions[j].folder == number &&
-			    leaves_flags(&account->folders[i].actions[j]))
-				return true;
-		}
-	}
-	return folder->letters_changed && folder->loaded;
+	(void)account;
+	return folder->plan.verb != FOLDER_BAD &&
+	       (folder->n_flag_jobs != 0 || (folder->letters_changed && folder->loaded));
 }
 
 static int flags_and_letters(struct worker *worker, struct sync_folder *folder, struct error *err)
@@ -355,5 +371,12 @@ static int flags_and_letters(struct worker *worker, struct sync_folder *folder, 
 
 int flag_all(struct account *account, struct error *err)
 {
-	return workers_each(account, wants_flags, flags_and_letters, err);
+	size_t n;
+	struct flag_job *jobs = collect(account, &n);
+	int result;
+
+	hand_out(account, jobs, n);
+	result = workers_each(account, wants_flags, flags_and_letters, err);
+	free(jobs);
+	return result;
 }

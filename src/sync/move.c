@@ -251,11 +251,13 @@ int move_local_all(struct account *account, struct error *err)
 
 	for (uint32_t i = 0; result == 0 && i < account->n_folders; i++) {
 		struct sync_folder *folder = folder_at(account, i);
+		bool moves = false;
 
 		for (size_t j = 0; result == 0 && j < folder->n_actions; j++) {
 			if (!is_local_move(&folder->actions[j], i) || !folder_is_usable(folder) ||
 			    folder_at(account, folder->actions[j].file_folder)->failed)
 				continue;
+			moves = true;
 			list[n] = (struct rename){.action = &folder->actions[j]};
 			prepare_rename(account, &list[n++], arena);
 			if (n == BATCH) {
@@ -266,7 +268,8 @@ int move_local_all(struct account *account, struct error *err)
 		if (n != 0 && result == 0) /* one target folder at a time: few open directories */
 			result = rename_batch(account, list, n, err);
 		n = 0;
-		close_dirs(account);
+		if (moves)
+			close_dirs(account);
 	}
 	free(list);
 	arena_free(&arena);
