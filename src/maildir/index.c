@@ -195,6 +195,8 @@ static int try_name(struct maildir_folder *folder, enum subdirectory sub, const 
 	return error_errno(err, ERROR_LOCAL, "%s/%s", folder->path, subdirectory_names[sub]);
 }
 
+/* Files asked for one after the other are often alike (all of them new, say), so the form of the last one
+ * comes first. */
 static int try_usual(struct maildir_folder *folder, const char *base, struct place *place,
 		     struct error *err)
 {
@@ -207,11 +209,16 @@ static int try_usual(struct maildir_folder *folder, const char *base, struct pla
 		{SUB_CUR, ":2,T"},  {SUB_CUR, ":2,ST"}, {SUB_CUR, ""},
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
-		int found = try_name(folder, usual[i].sub, base, usual[i].suffix, place, err);
+	size_t last = folder->last_usual;
 
-		if (found != 0)
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
+		size_t at = i == 0 ? last : i - (i <= last);
+		int found = try_name(folder, usual[at].sub, base, usual[at].suffix, place, err);
+
+		if (found != 0) {
+			folder->last_usual = at;
 			return found;
+		}
 	}
 	return 0;
 }

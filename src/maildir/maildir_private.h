@@ -46,6 +46,7 @@ struct maildir_folder {
 	struct name_index *index; /* NULL: not read yet */
 	struct stamp index_stamps[STAMP_COUNT];
 	struct scratch scratch; /* unless it is lent */
+	size_t last_usual;      /* of the usual names, the one that the file found last had */
 };
 
 /* ---- file names (filename.c) ---- */

@@ -160,16 +160,18 @@ void scratch_release(struct scratch *scratch)
 	scratch->buffer = NULL;
 }
 
-static int feed_all(int fd, const struct scratch *scratch)
+/* As many octets as there were, or as there are if they are less. */
+static int feed_file(int fd, off_t size, const struct scratch *scratch)
 {
-	ssize_t n;
+	while (size > 0) {
+		ssize_t n = read(fd, scratch->buffer, SCRATCH_SIZE);
 
-	while ((n = read(fd, scratch->buffer, SCRATCH_SIZE)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -1;
+		if (n <= 0)
+			return n < 0 ? -1 : 0;
 		fingerprinter_feed(scratch->printer, scratch->buffer, (size_t)n);
+		size -= n;
 	}
 	return 0;
 }
@@ -182,15 +184,16 @@ static bool unchanged(const struct stat *before, const struct stat *after, uint6
 	       before->st_mtim.tv_nsec == after->st_mtim.tv_nsec;
 }
 
-static int examine_fd(struct maildir_folder *folder, int fd, const char *base,
-		      struct file_facts *facts, struct error *err)
+/* before: of the descriptor, just taken. */
+static int examine_fd(struct maildir_folder *folder, int fd, const struct stat *before,
+		      const char *base, struct file_facts *facts, struct error *err)
 {
 	struct scratch scratch = scratch_take(folder);
-	struct stat before, after;
+	struct stat after;
 	int result = -1;
 
 	memset(facts, 0, sizeof(*facts));
-	if (fstat(fd, &before) != 0 || feed_all(fd, &scratch) != 0 || fstat(fd, &after) != 0) {
+	if (feed_file(fd, before->st_size, &scratch) != 0 || fstat(fd, &after) != 0) {
 		error_errno(err, ERROR_LOCAL, "cannot read %.200s", base);
 	} else {
 		fingerprinter_finish(scratch.printer, &facts->fingerprint);
@@ -198,7 +201,7 @@ static int examine_fd(struct maildir_folder *folder, int fd, const char *base,
 		facts->mtime = after.st_mtim.tv_sec;
 		facts->size = (uint64_t)after.st_size;
 		result = 0;
-		if (!unchanged(&before, &after, facts->fingerprint.size))
+		if (!unchanged(before, &after, facts->fingerprint.size))
 			result = error_set(err, ERROR_CHANGED, "%.200s changed while it was read",
 					   base);
 	}
@@ -215,7 +218,7 @@ int maildir_examine(struct maildir_folder *folder, const char *base, struct file
 
 	if (fd < 0)
 		return -1;
-	result = examine_fd(folder, fd, base, facts, err);
+	result = examine_fd(folder, fd, &place.st, base, facts, err);
 	close(fd);
 	return result;
 }
@@ -239,7 +242,7 @@ static int verify(struct maildir_folder *folder, const char *base, uint64_t inod
 	fd = open_base(folder, base, place, err);
 	if (fd < 0)
 		return -1;
-	result = examine_fd(folder, fd, base, &facts, err);
+	result = examine_fd(folder, fd, &place->st, base, &facts, err);
 	close(fd);
 	if (result == 0 && !hash_equal(&facts.fingerprint.content, content))
 		result = error_set(err, ERROR_CHANGED, "%s/%.200s has other content now",
