@@ -8,12 +8,13 @@
 #include "base/log.h"
 
 /* A file saved twice between two runs may have the inode that it had: its time and size tell. In larger
- * folders only drafts are asked for them, unless the run is a full one. */
+ * folders only drafts are asked for them, unless the run is a full one. In the folder for drafts, where
+ * files are made to be written again, they tell of a file that was written over in place, too. */
 #define MOST_TIMES 20000
 
 static enum scan_times times_of(const struct account *account, const struct sync_folder *folder)
 {
-	if (account->full)
+	if (account->full || folder->record.special == SPECIAL_DRAFTS)
 		return TIMES_OF_ALL;
 	return folder->snapshot.n <= MOST_TIMES ? TIMES_WHERE_NEEDED : TIMES_OF_DRAFTS;
 }

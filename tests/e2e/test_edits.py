@@ -228,6 +228,16 @@ def test_written_over_in_place_and_removed_there(user, twin):
     assert_settled(user, twin, expected={"Drafts": [2, 50]})
 
 
+def test_a_draft_written_over_in_place(user, twin):
+    """Another change of the folder makes it be read, and then its time tells, on every file system."""
+    fill(user, "Drafts", 1, 2)
+    twin.sync()
+    save_in_place(twin, 1, 50)
+    twin.tree.add_letters(file_of(twin, 2, "Drafts"), "F")
+    twin.sync()
+    assert_settled(user, twin, expected={"Drafts": [2, 50]})
+
+
 def test_written_over_in_place_is_never_lost(user, twin):
     fill(user, "Drafts", 1, 2)
     twin.sync()
