@@ -457,13 +457,12 @@ static void test_tallies(void)
 	};
 	struct tally none = {0}, before;
 	struct record record;
+	char base[8];
 	struct bed bed;
 
 	bed_directory(&bed);
 	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
 	for (uint32_t uid = 1; uid <= 70; uid++) {
-		char base[8];
-
 		snprintf(base, sizeof(base), "b%u", uid);
 		record = make_record(uid, base);
 		record.state = states[uid % ARRAY_SIZE(states)];
