@@ -1,26 +1,20 @@
 /* The file dovecot-keywords: which keyword each of the letters a to z stands for.
  *
- * Dovecot reads it in the same folder, so we take its lock (dovecot-uidlist.lock, made with
- * O_EXCL) and replace the file as a whole. A line that makes no sense is not guessed at: the
+ * Dovecot reads it in the same folder, so we take its lock (dotlock.c) and replace the file as a
+ * whole. A line that makes no sense is not guessed at: the
  * file is called torn, and the caller then draws no conclusion from letters. A last line
  * without its line end is one of these, for the name in it may be cut short. */
 #include "maildir/maildir_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
 
 #define FILE_NAME "dovecot-keywords"
-#define LOCK_NAME "dovecot-uidlist.lock"
 #define FILE_MAX ((size_t)1024 * 1024)
-#define LOCK_TRIES 100 /* of 50 ms */
-#define LOCK_STALE 120 /* seconds; Dovecot breaks its own at that age, too */
 
 static bool is_name(const char *name, size_t len)
 {
@@ -97,37 +91,6 @@ int keywords_file_read(struct maildir_folder *folder, struct keywords_file *file
 	return 0;
 }
 
-static void break_stale_lock(int directory)
-{
-	struct stat st;
-
-	if (fstatat(directory, LOCK_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_ctim.tv_sec < time(NULL) - LOCK_STALE)
-		unlinkat(directory, LOCK_NAME, 0);
-}
-
-static int take_lock(struct maildir_folder *folder, struct error *err)
-{
-	struct timespec pause = {.tv_nsec = 50000000};
-
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		int fd = openat(folder->fd, LOCK_NAME,
-				O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-		if (fd >= 0) {
-			close(fd);
-			return 0;
-		}
-		if (errno != EEXIST)
-			return error_errno(err, folder_trouble(errno),
-					   "cannot create %s/" LOCK_NAME, folder->path);
-		break_stale_lock(folder->fd);
-		nanosleep(&pause, NULL);
-	}
-	return error_set(err, ERROR_CHANGED, "%s/" LOCK_NAME " is held by another program",
-			 folder->path);
-}
-
 static int write_locked(struct maildir_folder *folder, const struct text *text, struct error *err)
 {
 	char *old = NULL;
@@ -162,10 +125,10 @@ int keywords_file_write(struct maildir_folder *folder, const struct keywords_fil
 			text_printf(&text, "%zu %s\n", i, name);
 	}
 	if (result == 0)
-		result = take_lock(folder, err);
+		result = dotlock_take(folder, err);
 	if (result == 0) {
 		result = write_locked(folder, &text, err);
-		unlinkat(folder->fd, LOCK_NAME, 0);
+		dotlock_release(folder);
 		if (result != 0)
 			error_wrap(err, "%s", folder->path);
 	}

@@ -3,6 +3,7 @@
 noinst_LIBRARIES += src/maildir/libmaildir.a
 src_maildir_libmaildir_a_SOURCES = \
 	src/maildir/delivery.c \
+	src/maildir/dotlock.c \
 	src/maildir/filename.c \
 	src/maildir/folder.c \
 	src/maildir/index.c \

@@ -78,6 +78,12 @@ int letters_merge(const char *old, size_t old_len, const char *add, const char *
 int filename_build(char out[NAME_MAX + 1], const char *base, const char *letters, const char *tail,
 		   struct error *err);
 
+/* ---- the lock that is Dovecot's, too (dotlock.c) ---- */
+
+/* Waits some seconds for another program; ERROR_CHANGED if it still has it then. */
+int dotlock_take(struct maildir_folder *folder, struct error *err);
+void dotlock_release(struct maildir_folder *folder);
+
 /* ---- stamps and directories (folder.c) ---- */
 
 /* The file system's clock, as its time stamps have it, in nanoseconds since 1970. */

@@ -428,6 +428,37 @@ static void test_keywords(void)
 	end();
 }
 
+/* The lock of a process that is gone is nobody's; that of one that lives, or another machine's, is waited
+ * for, and a folder that stays locked is left for the next run. */
+static void test_keywords_lock_left_behind(void)
+{
+	struct keywords_file file = {.torn = false};
+	char host[256] = "", lock[300];
+	pid_t child;
+
+	begin();
+	gethostname(host, sizeof(host) - 1);
+	child = fork();
+	if (child == 0)
+		_exit(0);
+	CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
+	file.names[0] = xstrdup("a");
+	snprintf(lock, sizeof(lock), "%ld:%s", (long)child, host);
+	put_file("F/dovecot-uidlist.lock", lock);
+	CHECK_OK(keywords_file_write(folder, &file, &err));
+	CU_ASSERT_STRING_EQUAL(content_of("F/dovecot-keywords"), "0 a\n");
+	CU_ASSERT(!exists("F/dovecot-uidlist.lock"));
+	free(file.names[0]);
+	file.names[0] = xstrdup("b");
+	snprintf(lock, sizeof(lock), "%ld:not.%s", (long)child, host);
+	put_file("F/dovecot-uidlist.lock", lock);
+	CHECK_KIND(keywords_file_write(folder, &file, &err), ERROR_CHANGED);
+	CU_ASSERT(exists("F/dovecot-uidlist.lock"));
+	CU_ASSERT_STRING_EQUAL(content_of("F/dovecot-keywords"), "0 a\n");
+	keywords_file_release(&file);
+	end();
+}
+
 /* Another program's lock is waited for. */
 static void test_keywords_lock(void)
 {
@@ -467,6 +498,7 @@ int main(void)
 		{"scan: under renames", test_scan_under_renames},
 		{"keywords", test_keywords},
 		{"keywords: lock", test_keywords_lock},
+		{"keywords: lock left behind", test_keywords_lock_left_behind},
 	};
 
 	return run_tests("folder", cases, ARRAY_SIZE(cases));
