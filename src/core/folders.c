@@ -188,13 +188,25 @@ static bool is_mailbox(const struct planner *p, const char *path)
 	return is;
 }
 
+/* Removed and made again by others, or numbered anew: not what was removed or renamed here. */
+static bool is_another(const struct planner *p, const struct folder_plan *plan)
+{
+	const struct folder_record *base = &p->input->base[plan->base];
+	const struct remote_mailbox *mailbox = &p->input->mailboxes[plan->mailbox];
+
+	return !ids_agree(mailbox->mailbox_id, base->mailbox_id) ||
+	       (mailbox->uidvalidity != 0 && base->uidvalidity != 0 &&
+		mailbox->uidvalidity != base->uidvalidity);
+}
+
 static void find_rename_here(struct planner *p, struct folder_plan *plan)
 {
 	const struct folder_record *base = &p->input->base[plan->base];
 	size_t at;
 
 	if (plan->place != NO_INDEX || plan->mailbox == NO_INDEX || name_is_inbox(base->name) ||
-	    !p->input->server_writable) /* a mirror: the server's name comes back */
+	    !p->input->server_writable || /* a mirror: the server's name comes back */
+	    is_another(p, plan))
 		return;
 	at = find_inode(p, base->stamps[STAMP_DIR].inode);
 	if (at == NO_INDEX || is_mailbox(p, p->input->places[at].path))
@@ -351,7 +363,8 @@ static void plan_recorded(struct planner *p, struct folder_plan *plan)
 	else if (remote && local)
 		plan->verb = FOLDER_SYNC;
 	else if (remote)
-		plan->verb = in->server_writable && may_delete(in, plan) && !inbox
+		plan->verb = in->server_writable && may_delete(in, plan) && !inbox &&
+					     !is_another(p, plan)
 				     ? FOLDER_DELETE_REMOTE
 				     : FOLDER_CREATE_LOCAL;
 	else if (!local)

@@ -16,6 +16,7 @@ struct remote_mailbox { /* as LIST told; strings borrowed, never NULL */
 	const char *name;
 	const char *wire;
 	const char *mailbox_id;
+	uint32_t uidvalidity; /* 0: not told */
 	char delimiter;
 	bool noselect;
 	enum special_use special;

@@ -25,6 +25,7 @@ struct remote_mailbox *tree_mailboxes(struct account *account, const struct imap
 			.name = found[i].name,
 			.wire = found[i].wire,
 			.mailbox_id = string_or_empty(found[i].status.mailbox_id),
+			.uidvalidity = found[i].status.uidvalidity,
 			.delimiter = found[i].delimiter,
 			.noselect = found[i].noselect,
 			.special = found[i].special,

@@ -14,7 +14,7 @@
 /* A world is a list of words; the wire name and the path are the name:
  *
  *   b:A/x#5   a record, with MAILBOXID x and directory inode 5; -m being made anew, -b out of a backup
- *   r:A/x     a mailbox; -n \Noselect, -v virtual
+ *   r:A/x     a mailbox; -n \Noselect, -v virtual; =7 its UIDVALIDITY (a record's likewise)
  *   l:A#5     a directory; -p plain, -d damaged, -i incomplete
  *
  * Levels are separated by '.', which is what '/' stands for in the names here. Options: n
@@ -47,10 +47,12 @@ static bool has_option(const char *word, const char *option)
 
 static void add_word(struct fixture *f, const char *word)
 {
-	const char *name = with_levels(f->arena, word + 2, strcspn(word + 2, "/#-"));
+	const char *name = with_levels(f->arena, word + 2, strcspn(word + 2, "/#=-"));
 	const char *slash = strchr(word, '/'), *hash = strchr(word, '#');
 	const char *id = slash != NULL ? arena_strndup(f->arena, slash + 1, 1) : "";
 	uint64_t inode = hash != NULL ? strtoul(hash + 1, NULL, 10) : 0;
+	const char *equals = strchr(word, '=');
+	uint32_t uidvalidity = equals != NULL ? (uint32_t)strtoul(equals + 1, NULL, 10) : 0;
 
 	if (word[0] == 'b') {
 		struct folder_record *record = &f->base[f->input.n_base++];
@@ -61,6 +63,7 @@ static void add_word(struct fixture *f, const char *word)
 			.wire = name,
 			.path = name,
 			.mailbox_id = id,
+			.uidvalidity = uidvalidity,
 			.remaking = has_option(word, "-m"),
 			.restoring = has_option(word, "-b"),
 		};
@@ -70,6 +73,7 @@ static void add_word(struct fixture *f, const char *word)
 			.name = name,
 			.wire = name,
 			.mailbox_id = id,
+			.uidvalidity = uidvalidity,
 			.delimiter = '/',
 			.noselect = has_option(word, "-n"),
 			.special = has_option(word, "-v") ? SPECIAL_ALL : SPECIAL_NONE,
@@ -269,6 +273,23 @@ static void test_begun_again(void)
 		{"", "b:A-b r:A", "A create-local"},
 		{"", "b:A-b l:A", "A create-remote"},
 		{"", "b:A-b r:A l:A-i", "A bad"},
+	};
+
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
+/* F16: what was removed or renamed here is not there any more; another has its name. */
+static void test_another_mailbox(void)
+{
+	static const struct row rows[] = {
+		{"", "b:A=5 r:A=5", "A delete-remote"},
+		{"", "b:A=5 r:A=6", "A create-local"},
+		{"", "b:A=5 r:A", "A delete-remote"}, /* not told: looked at before the end */
+		{"", "b:A r:A=5", "A delete-remote"},
+		{"", "b:A=5/x r:A=5/y", "A create-local"},
+		{"", "b:A=5#7 r:A=5 l:B#7", "B rename-remote A"},
+		{"", "b:A=5#7 r:A=6 l:B#7", "A create-local, B create-remote"},
+		{"", "b:A=5 r:A=6 l:A", "A sync"},
 	};
 
 	check_rows(rows, ARRAY_SIZE(rows));
@@ -478,6 +499,7 @@ int main(void)
 		{"F1-F8 here and there", test_presence},
 		{"F9 modes", test_modes},
 		{"F8, F9 begun in an earlier run", test_begun_again},
+		{"F16 another mailbox of that name", test_another_mailbox},
 		{"F10, F11 renames", test_renames},
 		{"F12 names in use", test_barred_renames},
 		{"F13 damage", test_damage},
