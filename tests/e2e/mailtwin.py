@@ -228,6 +228,26 @@ class Twin:
         """A sync that is killed at its number-th effect. exit is 137 if it came so far."""
         return self.run("sync", *args, before=[tool("crashat"), str(number)], traced=True)
 
+    def hold(self, number, act, *args):
+        """A sync that is held at its number-th effect while act happens; act is not called if it
+        does not come so far. Returns the exit status."""
+        process = subprocess.Popen([tool("crashat"), "-s", str(number), *self.command("sync", *args)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   stdin=subprocess.DEVNULL, start_new_session=True,
+                                   env=self.environment(traced=True))
+        try:
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                process.returncode = os.waitstatus_to_exitcode(status)
+                return process.returncode
+            act()
+            os.kill(process.pid, signal.SIGCONT)
+            return process.wait(60)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
+
     def count_effects(self, *args):
         result = self.run("sync", *args, before=[tool("crashat"), "0"], traced=True)
         return int(re.search(r"^crashat: (\d+)$", result.stderr, re.M).group(1))

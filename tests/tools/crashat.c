@@ -1,10 +1,13 @@
-/* crashat N program [argument...]
+/* crashat [-s] N program [argument...]
  *
  * Runs a program and kills it, with all its threads and children, at the entry of the N-th
  * system call that could change something outside the process: a file, a directory or what
  * is sent to a peer. The call itself does not happen, so the world is left as it was after
  * N - 1 effects. With N = 0 nothing is killed and the number of such calls is printed on
  * standard error as "crashat: COUNT".
+ *
+ * With -s the program is held there instead: this tool stops itself (SIGSTOP), and when it is
+ * continued, the call happens and the program goes on. So something can be done in its midst.
  *
  * strace's fault injection counts by name of the call and by thread, which leaves points of
  * a program with threads that no number reaches; this tool has one count for all of them.
@@ -30,7 +33,7 @@ enum { KILLED = 137, FAILED = 125 };
 static const int options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 			   PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
 
-static const char *const usage = "usage: crashat N program [argument...]\n";
+static const char *const usage = "usage: crashat [-s] N program [argument...]\n";
 
 static bool opens_for_change(uint64_t flags)
 {
@@ -230,7 +233,7 @@ static int exit_status(int status)
 }
 
 /* Until the first process has ended and no task is left. */
-static int follow(pid_t first, uint64_t n, uint64_t *count)
+static int follow(pid_t first, uint64_t n, bool hold, uint64_t *count)
 {
 	int status, result = FAILED;
 	pid_t pid;
@@ -249,8 +252,11 @@ static int follow(pid_t first, uint64_t n, uint64_t *count)
 		known = task_known(pid);
 		tasks_add(pid);
 		if (is_the_point(pid, status, n, count)) {
-			kill_all();
-			return KILLED;
+			if (!hold) {
+				kill_all();
+				return KILLED;
+			}
+			raise(SIGSTOP);
 		}
 		ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)signal_of(status, known));
 	}
@@ -259,11 +265,14 @@ static int follow(pid_t first, uint64_t n, uint64_t *count)
 
 int main(int argc, char *argv[])
 {
+	bool hold = argc > 1 && strcmp(argv[1], "-s") == 0;
 	uint64_t n, count = 0;
 	char *end;
 	pid_t first;
 	int status;
 
+	argc -= hold;
+	argv += hold;
 	if (argc < 3 || (n = strtoull(argv[1], &end, 10), *end != '\0')) {
 		fputs(usage, stderr);
 		return 64;
@@ -276,7 +285,7 @@ int main(int argc, char *argv[])
 	}
 	tasks_add(first);
 	ptrace(PTRACE_SYSCALL, first, NULL, NULL);
-	status = follow(first, n, &count);
+	status = follow(first, n, hold, &count);
 	if (n == 0)
 		fprintf(stderr, "crashat: %llu\n", (unsigned long long)count);
 	free(tasks.pids);
