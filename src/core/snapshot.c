@@ -366,6 +366,13 @@ void snapshot_remote_arrived(struct snapshot *snapshot, uint32_t uid, struct fla
 	sort_arrivals(snapshot);
 }
 
+void snapshot_drop_arrivals(struct snapshot *snapshot)
+{
+	free(snapshot->arrivals);
+	snapshot->arrivals = NULL;
+	snapshot->n_arrivals = snapshot->room_arrivals = 0;
+}
+
 bool snapshot_remote_end(struct snapshot *snapshot, enum listing listing, bool complete,
 			 uint32_t exists)
 {

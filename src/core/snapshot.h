@@ -154,6 +154,8 @@ void snapshot_remote_vanished(struct snapshot *snapshot, uint32_t first, uint32_
  * that must be there is not EXISTS: nothing may then be derived, look again in full. */
 bool snapshot_remote_end(struct snapshot *snapshot, enum listing listing, bool complete,
 			 uint32_t exists);
+/* They were planned for, and are not needed any more. */
+void snapshot_drop_arrivals(struct snapshot *snapshot);
 /* After the end: a message that turned out to have no record. */
 void snapshot_remote_arrived(struct snapshot *snapshot, uint32_t uid, struct flags flags);
 /* The mailbox itself is gone, or not there yet: everything in it is absent. */

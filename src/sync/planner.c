@@ -489,5 +489,7 @@ int plan_all(struct account *account, struct error *err)
 	hold_deletions(account);
 	tell_rules(account);
 	count_total(account);
+	for (size_t i = 0; i < account->n_folders; i++) /* in a first run one for each message */
+		snapshot_drop_arrivals(&account->folders[i].snapshot);
 	return 0;
 }
