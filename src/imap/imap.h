@@ -214,9 +214,16 @@ int imap_unselect(struct imap_conn *conn, struct error *err);
  * a UID that was not told is asked for once more by itself. The mailbox is selected first if it is not,
  * in the same write; selected is filled before fn is called. Errors also as of imap_select. */
 typedef void imap_facts_fn(void *ctx, const struct imap_facts *facts);
-int imap_fetch_facts(struct imap_conn *conn, const char *mailbox, bool examine,
-		     struct imap_selected *selected, const uint32_t *uids, size_t n,
-		     imap_facts_fn *fn, void *ctx, struct error *err);
+struct imap_facts_request {
+	const char *mailbox; /* the wire name */
+	bool examine;
+	const uint32_t *uids;
+	size_t n;
+	imap_facts_fn *fn;
+	void *ctx;
+};
+int imap_fetch_facts(struct imap_conn *conn, const struct imap_facts_request *request,
+		     struct imap_selected *selected, struct error *err);
 
 enum imap_section { SECTION_ALL, SECTION_HEADER };
 

@@ -87,11 +87,8 @@ enum { INDEX_FETCH, INDEX_SELECT };
 struct facts_fetch {
 	struct selecting *select; /* NULL: it is selected already */
 	struct imap_selected *selected;
-	const uint32_t *uids;
-	size_t n;
-	bool *told;
-	imap_facts_fn *fn;
-	void *ctx;
+	const struct imap_facts_request *request;
+	bool *told; /* each of its UIDs */
 	struct reply refusal;
 	bool refused;
 };
@@ -105,10 +102,11 @@ static void facts_take(void *ctx, const struct fetch *fetch)
 		return; /* a change of flags told unasked */
 	if (work->select != NULL && !work->select->taken)
 		return; /* of another mailbox */
-	if (!uid_find(work->uids, work->n, fetch->facts.uid, &at) || work->told[at])
+	if (!uid_find(work->request->uids, work->request->n, fetch->facts.uid, &at) ||
+	    work->told[at])
 		return;
 	work->told[at] = true;
-	work->fn(work->ctx, &fetch->facts);
+	work->request->fn(work->request->ctx, &fetch->facts);
 }
 
 static void facts_done(void *ctx, size_t index, const struct status_text *status)
@@ -142,13 +140,13 @@ static int send_fetch(struct imap_conn *conn, const uint32_t *uids, size_t n, si
 static int ask_again(struct imap_conn *conn, const struct facts_fetch *work, const char *items,
 		     struct error *err)
 {
-	uint32_t *missing = xcalloc(work->n + 1, sizeof(*missing));
+	uint32_t *missing = xcalloc(work->request->n + 1, sizeof(*missing));
 	size_t n = 0;
 	int result = 0;
 
-	for (size_t i = 0; i < work->n; i++) {
+	for (size_t i = 0; i < work->request->n; i++) {
 		if (!work->told[i])
-			missing[n++] = work->uids[i];
+			missing[n++] = work->request->uids[i];
 	}
 	if (n != 0)
 		result = send_fetch(conn, missing, n, n <= 100 ? 1 : FACTS_CHUNK, items, err);
@@ -164,7 +162,7 @@ static int ask_facts(struct imap_conn *conn, struct facts_fetch *work, struct er
 	int result;
 
 	snprintf(items, sizeof(items), "(UID FLAGS INTERNALDATE RFC822.SIZE%s)", id_item(conn));
-	result = send_fetch(conn, work->uids, work->n, FACTS_CHUNK, items, err);
+	result = send_fetch(conn, work->request->uids, work->request->n, FACTS_CHUNK, items, err);
 	if (result == 0)
 		result = queue_drain(conn, err);
 	if (result == 0 && work->select != NULL && !work->select->taken)
@@ -187,21 +185,20 @@ static int send_select(struct imap_conn *conn, const struct selecting *select, s
 	return command_send(conn, INDEX_SELECT, 0, err);
 }
 
-int imap_fetch_facts(struct imap_conn *conn, const char *mailbox, bool examine,
-		     struct imap_selected *selected, const uint32_t *uids, size_t n,
-		     imap_facts_fn *fn, void *ctx, struct error *err)
+int imap_fetch_facts(struct imap_conn *conn, const struct imap_facts_request *request,
+		     struct imap_selected *selected, struct error *err)
 {
-	struct selecting select = {.conn = conn, .mailbox = mailbox, .examine = examine};
-	struct facts_fetch work = {
-		.selected = selected, .uids = uids, .n = n, .fn = fn, .ctx = ctx};
+	struct selecting select = {
+		.conn = conn, .mailbox = request->mailbox, .examine = request->examine};
+	struct facts_fetch work = {.selected = selected, .request = request};
 	struct operation operation = {.ctx = &work, .fetch = facts_take, .done = facts_done};
 	int result = 0;
 
 	if (operation_begin(conn, &operation, err) < 0)
 		return -1;
 	*selected = conn->selection;
-	work.told = xcalloc(n + 1, sizeof(*work.told));
-	if (!selection_is(conn, mailbox, examine)) {
+	work.told = xcalloc(request->n + 1, sizeof(*work.told));
+	if (!selection_is(conn, request->mailbox, request->examine)) {
 		work.select = &select;
 		result = send_select(conn, &select, err);
 	}

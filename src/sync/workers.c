@@ -131,9 +131,16 @@ int worker_fetch_facts(struct worker *worker, const struct sync_folder *folder,
 {
 	struct imap_selected selected;
 	struct facts_sink sink = {folder, &selected, fn, ctx};
+	struct imap_facts_request request = {
+		.mailbox = folder->wire_now,
+		.examine = is_examined(worker->account),
+		.uids = uids,
+		.n = n,
+		.fn = take_facts,
+		.ctx = &sink,
+	};
 
-	if (imap_fetch_facts(worker->conn, folder->wire_now, is_examined(worker->account),
-			     &selected, uids, n, take_facts, &sink, err) != 0)
+	if (imap_fetch_facts(worker->conn, &request, &selected, err) != 0)
 		return -1;
 	return check_selected(folder, &selected, err);
 }

@@ -233,6 +233,8 @@ static void run(struct imap_conn *conn, unsigned which, struct arena *arena, str
 	struct imap_body_sink sink = {&body, body_begin, body_data, body_end};
 	struct imap_mailbox *mailboxes;
 	struct imap_copy_result result;
+	struct imap_facts_request facts = {
+		.mailbox = "box", .uids = uids, .n = 3, .fn = take_facts};
 	struct imap_selected selected;
 	uint32_t targets[3];
 	size_t n;
@@ -241,9 +243,7 @@ static void run(struct imap_conn *conn, unsigned which, struct arena *arena, str
 	case 0: imap_list(conn, arena, true, &mailboxes, &n, err); break;
 	case 1: run_view(conn, false, err); break;
 	case 2: run_view(conn, true, err); break;
-	case 3:
-		imap_fetch_facts(conn, "box", false, &selected, uids, 3, take_facts, NULL, err);
-		break;
+	case 3: imap_fetch_facts(conn, &facts, &selected, err); break;
 	case 4: imap_fetch_bodies(conn, uids, 3, SECTION_ALL, &sink, err); break;
 	case 5: run_store(conn, err); break;
 	case 6: run_appends(conn, err); break;

@@ -551,13 +551,14 @@ static void test_facts(void)
 	static const uint32_t uids[] = {3, 5};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct imap_selected selected;
 		struct play play;
+		struct imap_facts_request request = {
+			.mailbox = "b", .uids = uids, .n = 2, .fn = see_facts, .ctx = &play};
+		struct imap_selected selected;
 		int result;
 
 		play_open(&play, "UIDPLUS", rows[i].answers);
-		result = imap_fetch_facts(play.conn, "b", false, &selected, uids, 2, see_facts,
-					  &play, &play.err);
+		result = imap_fetch_facts(play.conn, &request, &selected, &play.err);
 		CU_ASSERT_EQUAL(result, rows[i].kind == ERROR_NONE ? 0 : -1);
 		CU_ASSERT(result == 0 || play.err.kind == rows[i].kind);
 		CU_ASSERT_EQUAL(selected.status.uidvalidity, rows[i].uidvalidity);
