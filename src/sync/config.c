@@ -159,19 +159,36 @@ static ptrdiff_t add_source(struct raw_config *raw, const char *path, const stru
 	return (ptrdiff_t)raw_config_add_source(raw, &source);
 }
 
-static int read_file(struct raw_config *raw, const char *path, struct error *err)
+/* The text of a file and its index among the sources, or -1. */
+static ptrdiff_t take_source(struct raw_config *raw, const char *path, struct text *text,
+			     struct error *err)
 {
-	struct text text = {0};
 	struct stat st = {0};
 	ptrdiff_t source;
-	int fd = open_regular(path, &st, err), result = -1;
+	int fd = open_regular(path, &st, err);
 
 	if (fd < 0)
 		return -1;
 	source = add_source(raw, path, &st, err);
-	if (source >= 0 && read_all(fd, path, &text, err) == 0)
-		result = config_parse(raw, (size_t)source, text_get(&text), text.len, err);
+	if (source >= 0 && read_all(fd, path, text, err) != 0)
+		source = -1;
 	close(fd);
+	return source;
+}
+
+/* from: what names the file; NULL for the main one. What is wrong with the file as such is said of the line
+ * that names it. */
+static int read_file(struct raw_config *raw, const char *path, const struct include *from,
+		     struct error *err)
+{
+	struct text text = {0};
+	ptrdiff_t source = take_source(raw, path, &text, err);
+	int result = -1;
+
+	if (source >= 0)
+		result = config_parse(raw, (size_t)source, text_get(&text), text.len, err);
+	else if (from != NULL)
+		error_wrap(err, "%s:%d: include", from->place.file, from->place.line);
 	if (text.data != NULL)
 		explicit_bzero(text.data, text.room);
 	text_release(&text);
@@ -197,7 +214,8 @@ static int include_error(struct error *err, const struct include *include, const
 			 include->place.line, text);
 }
 
-static int read_tree(struct raw_config *raw, const char *path, struct error *err);
+static int read_tree(struct raw_config *raw, const char *path, const struct include *from,
+		     struct error *err);
 
 static int follow(struct raw_config *raw, const struct include *include, struct error *err)
 {
@@ -217,7 +235,7 @@ static int follow(struct raw_config *raw, const struct include *include, struct 
 		result = 0;
 	}
 	for (size_t i = 0; result == 0 && i < found.gl_pathc; i++) {
-		result = read_tree(raw, found.gl_pathv[i], err);
+		result = read_tree(raw, found.gl_pathv[i], include, err);
 		if (result != 0 && err != NULL && err->kind == ERROR_NOT_FOUND)
 			err->kind = ERROR_CONFIG; /* it vanished */
 	}
@@ -228,7 +246,8 @@ static int follow(struct raw_config *raw, const struct include *include, struct 
 
 /* The includes of a file are taken out of raw before the first is followed, as it may have its own.
  * A file is never read twice, so this ends. */
-static int read_tree(struct raw_config *raw, const char *path, struct error *err)
+static int read_tree(struct raw_config *raw, const char *path, const struct include *from,
+		     struct error *err)
 {
 	struct include *includes;
 	size_t n;
@@ -236,7 +255,7 @@ static int read_tree(struct raw_config *raw, const char *path, struct error *err
 
 	raw->includes = NULL;
 	raw->n_includes = raw->includes_room = 0;
-	if (read_file(raw, path, err) != 0)
+	if (read_file(raw, path, from, err) != 0)
 		return -1;
 	includes = raw->includes;
 	n = raw->n_includes;
@@ -257,7 +276,7 @@ int config_load(struct config **config, const char *path, struct error *err)
 	*config = NULL;
 	raw_config_init(&raw);
 	log_verbose("configuration: %s", found);
-	result = read_tree(&raw, found, err);
+	result = read_tree(&raw, found, NULL, err);
 	if (result != 0 && err != NULL && err->kind == ERROR_NOT_FOUND)
 		error_set(err, ERROR_NOT_FOUND, "no configuration; looked for %s", found);
 	if (result == 0)

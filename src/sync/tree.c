@@ -171,8 +171,9 @@ static int check_choice(struct account *account, struct error *err)
 	if (account->config->trash != NULL && account->config->trash[0] != '\0' &&
 	    account->trash == NO_FOLDER)
 		return error_set(err, ERROR_CONFIG,
-				 "account %s: trash: there is no folder %s on the server",
-				 account->config->name, account->config->trash);
+				 "trash: expected a folder of the server, and it has no %s; "
+				 "see: mailtwin folders %s",
+				 account->config->trash, account->config->name);
 	return 0;
 }
 
