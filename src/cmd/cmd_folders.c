@@ -1,7 +1,6 @@
 /* mailtwin folders: what is on the server, what is on disk, and what of it is synchronized. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/process.h"
@@ -9,27 +8,15 @@
 #include "cmd/report.h"
 #include "sync/words.h"
 
-static void put_padded(struct text *text, const char *string, size_t width)
-{
-	size_t before = text->len, used = 0;
-
-	text_put_visible(text, string);
-	for (size_t i = before; i < text->len; i++) /* bytes that begin a character */
-		used += ((unsigned char)text->data[i] & 0xc0) != 0x80;
-	for (; used < width; used++)
-		text_putc(text, ' ');
-}
-
-static char *human_folder(const struct folder_line *line, size_t width)
+/* The name comes after what has a fixed width: it may be of any length. */
+static char *human_folder(const struct folder_line *line)
 {
 	const char *special = special_use_name(line->special);
 	const char *where = line->remote == NULL ? "disk" : line->local == NULL ? "server" : "both";
 	struct text text = {0};
 
-	text_puts(&text, line->chosen ? "  + " : "  - ");
-	put_padded(&text, line->name, width);
-	text_puts(&text, "  ");
-	put_padded(&text, where, special != NULL || line->reason != NULL ? 6 : 0);
+	text_printf(&text, "  %c %-6s  ", line->chosen ? '+' : '-', where);
+	text_put_visible(&text, line->name);
 	if (special != NULL)
 		text_printf(&text, "  %s", special);
 	if (line->reason != NULL) {
@@ -43,18 +30,10 @@ static char *human_folder(const struct folder_line *line, size_t width)
 static void print_folders(const struct account_config *account, const struct folder_line *lines,
 			  size_t n, bool json)
 {
-	size_t width = 0;
-
 	if (!json)
 		printf("%s\n", account->name);
 	for (size_t i = 0; i < n; i++) {
-		size_t len = strlen(lines[i].name);
-
-		width = len > width && len <= 40 ? len : width;
-	}
-	for (size_t i = 0; i < n; i++) {
-		char *line = json ? json_folder(account->name, &lines[i])
-				  : human_folder(&lines[i], width);
+		char *line = json ? json_folder(account->name, &lines[i]) : human_folder(&lines[i]);
 
 		puts(line);
 		free(line);
