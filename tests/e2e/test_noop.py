@@ -117,3 +117,21 @@ def test_a_quiet_account_costs_one_round_trip(user, make_twin):
     user.server.wait_idle()
     names = {command.split()[0].upper() for command in user.commands()}
     assert "SELECT" not in names and "EXAMINE" not in names, user.commands()
+
+
+def test_many_folders_with_changes_cost_few_turns(user, twin):
+    """Views, and the messages that must still be the same before others are taken for gone, in one burst."""
+    names = [f"list-{i}" for i in range(40)]
+    with user.client() as client:
+        for name in names:
+            client.create(name)
+            client.append_many([(mail.plain(number), ["\\Seen"], mail.FIRST_DATE + number)
+                                for number in range(6)], name)
+    twin.sync()
+    with user.client() as client:
+        for name in names:
+            client.expunge([2], name)
+    summary = twin.sync().summary
+    assert summary["deleted_local"] == len(names)
+    assert summary["round_trips"] < len(names), summary
+    twin.sync()
