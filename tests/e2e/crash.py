@@ -12,6 +12,7 @@ import dataclasses
 import os
 import shutil
 import subprocess
+import time
 import typing
 
 import mail
@@ -123,11 +124,16 @@ def heal(world, wanted, first=(0, 1), later=(None, None)):
 
 
 def disturb(world, case, number):
-    """True if the run came to this point."""
+    """True if the run came to this point; and what must be there in the end."""
     wanted = case.act(world)
     if case.held:
         end = {}
-        world.twin.hold(number, lambda: end.update(case.between(world, dict(wanted))), *case.args)
+
+        def between():
+            end.update(case.between(world, dict(wanted)))
+            time.sleep(0.05)  # the run ends when this is no change of just now any more
+
+        world.twin.hold(number, between, *case.args)
         return bool(end), end or case.between(world, wanted)
     killed = world.twin.crash(number, *case.args)
     world.user.server.wait_idle()
@@ -143,7 +149,7 @@ def sweep(world, case):
     total = world.twin.count_effects(*case.args)
     assert total > 3
     hit = 0
-    for number in points_of(total, case.most):
+    for number in [*points_of(total, case.most), 10 * total]:  # not disturbed at last
         world.restore(later=later)
         reached, wanted = disturb(world, case, number)
         hit += reached

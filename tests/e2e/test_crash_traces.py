@@ -199,6 +199,7 @@ TRACES = {
 HELD = {
     "pull, added here": Case(pull, user_adds),
     "pull, edited here": Case(pull, user_edits(1)),
+    "push, added here": Case(push, user_adds),  # no directory is changed by this run itself
     "push, edited here": Case(push, user_edits(20)),
     "push, deleted here": Case(push, user_deletes(20)),
     "push, moved here": Case(push, user_moves(20)),
@@ -252,6 +253,22 @@ def test_f5_two_kills_before_the_append_do_not_park(user, twin):
         world.assert_healed(wanted)
 
 
+def test_f5_connections_cut_before_the_append_do_not_park(user, make_twin):
+    """UIDNEXT has not moved, a minute later: the try did not happen, however often."""
+    with Proxy(("127.0.0.1", user.server.plain), cut_command=(rb" APPEND ", 1)) as proxy:
+        twin = make_twin(user, port=proxy.port)
+        world = World(user, twin)
+        start(world)
+        twin.tree.deliver(mail.plain(20), letters="S")
+        for later in (120, 240, 360):
+            proxy.matches.clear()
+            (problem,) = twin.sync(expect=1, later=later).problems("parked")
+            assert "a run a minute later looks" in problem["message"]
+        proxy.cut_command = None
+        twin.sync(later=480)
+        world.assert_healed({20: 1})
+
+
 def conflict_of_a_keyword(world):
     """Removed here, added there, after a server that did not store it: set wins."""
     world.twin.tree.set_letters(world.file(1), "S")
@@ -282,6 +299,17 @@ def test_f14_a_keyword_that_one_side_could_not_store(user, make_twin):
         heal(world, wanted)
         assert flags_there(user)[1] == {"\\Seen", "odd"}, number
         assert_quiet(user, twin)
+
+
+def test_f13_runs_for_one_folder_leave_a_move_for_later(user, twin):
+    world = World(user, twin)
+    start(world)
+    move_here(world)
+    for folder in ("test:B", "test:INBOX", "test:B"):
+        assert twin.run("sync", folder).exit in (0, 1)
+        assert world.counts([1])[1] == 1
+    heal(world, {1: 1})
+    assert_quiet(user, twin)
 
 
 def test_f15_what_is_held_stays_held(user, twin):
@@ -323,10 +351,10 @@ def test_f16_an_append_that_comes_late(user, make_twin):
         path = twin.tree.deliver(mail.plain(20), letters="S", date=mail.FIRST_DATE)
         for _ in range(2):
             assert twin.sync(expect=1).problems("parked")
+        os.unlink(path)  # what was sent is this file's all the same
+        twin.sync(later=20)
         assert world.counts([20])[20] == 0
         with user.client() as client:
             client.append(mail.plain(20), flags=["\\Seen"], date=mail.FIRST_DATE)
-        os.unlink(path)  # the user's act: what was sent is this file's all the same
-        for later in (30, 120):
-            twin.sync(later=later)
+        twin.sync(later=120)
         world.assert_healed({20: 0})
