@@ -161,6 +161,22 @@ def free_ports(count):
             sock.close()
 
 
+class Traits:
+    """What a server can and does; tests/e2e/servers.py has others."""
+    name, title = "dovecot", "Dovecot"
+    separator, prefix = "/", ""
+    keywords = move = uidplus = True
+    append_flags = append_dates = True
+    options = {}  # of mailtwin's configuration
+    refuses = {}  # messages of a corpus: how many
+    unable = {}  # corpora that end the server's session: why
+
+    @staticmethod
+    def alters(data):
+        """What the server makes of a message, both as on the wire."""
+        return data
+
+
 class User:
     """An account of the server."""
 
@@ -169,6 +185,7 @@ class User:
         self.name = name
         self.password = PASSWORD
         self.home = home
+        self.port = server.plain
 
     def client(self):
         return Client("127.0.0.1", self.server.plain, self.name, self.password)
@@ -204,7 +221,14 @@ class User:
                 os.unlink(path)
 
 
-class Dovecot:
+class Dovecot(Traits):
+    refuses = {"torture": 1}  # the empty one
+
+    @staticmethod
+    def alters(data):
+        return re.sub(rb"\r\r\n|\r\Z", lambda match: match.group(0)[1:],
+                      data.replace(b"\0", b"\x80"))
+
     def __init__(self, directory=None, extra="", hide=()):
         self._own = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="mt-dove-")
@@ -336,11 +360,13 @@ class Dovecot:
         return subprocess.run(["doveadm", "-c", os.path.join(self.directory, "dovecot.conf"),
                                *args], check=True, capture_output=True, text=True).stdout
 
-    def new_user(self, name=None, format="maildir", separator="/", prefix="", hide=(), quota=None,
+    def new_user(self, name=None, format=None, separator="/", prefix="", hide=(), quota=None,
                  settings=()):
-        """A user with an empty mail store. format: maildir sdbox mdbox mbox; hide: capabilities
+        """A user with an empty mail store. format: maildir sdbox mdbox mbox, where a test does not
+        say as DOVECOT_FORMAT does, or maildir; hide: capabilities
         that are not advertised after login; quota: such as '200K'; settings: 'name=value' of
         the server's configuration, for this user only."""
+        format = format or os.environ.get("DOVECOT_FORMAT", "maildir")
         hide = frozenset(item.upper() for item in hide)
         if hide - self.hide:
             if hide not in self._siblings:

@@ -134,7 +134,8 @@ class Twin:
             self.options.update(host=localhost(), port=server.tls, tls="implicit",
                                 ca_file=server.ca)
         else:
-            self.options.update(host="127.0.0.1", port=server.plain, tls="none")
+            self.options.update(host="127.0.0.1", port=user.port, tls="none")
+        self.options.update(server.options)
         self.options.update(options)
         self.write_config()
 

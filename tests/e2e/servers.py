@@ -1,19 +1,11 @@
-#!/usr/bin/env python3
 """Private instances of real servers other than Dovecot: Cyrus, Courier and GNU Mailutils, each an
-ordinary process on a free loopback port, its files in one temporary directory.
-
-The Debian packages of these servers conflict with each other and with Dovecot, so they are never
-installed but unpacked side by side, with the libraries that the system lacks:
-
-    tests/e2e/servers.py --fetch [cyrus] [courier] [mailutils]
-
-into build/servers, or where MAILTWIN_SERVERS says. This needs apt's lists and a network; tests
-need neither and are skipped for a server that is not unpacked.
+ordinary process on a free loopback port, its files in one temporary directory. They are not
+installed but unpacked: unpack.py.
 
 Each user has a proxy of its own that keeps the commands, as none of these servers has a log that
 tests could read.
 """
-import argparse
+import contextlib
 import itertools
 import os
 import pwd
@@ -22,71 +14,47 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
+import sysconfig
 import tempfile
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [HERE, os.path.join(TOP, "tests", "tools")]
+import pytest
 
-from dovecot import CHANGES, free_ports  # noqa: E402
-from imapclient import Client  # noqa: E402
-from proxy import Proxy  # noqa: E402
+from dovecot import CHANGES, Traits, free_ports
+from imapclient import Client
+from proxy import Proxy
+from unpack import STORE
 
-STORE = os.environ.get("MAILTWIN_SERVERS") or os.path.join(TOP, "build", "servers")
 PASSWORD = "secret"
-TRIPLET = "usr/lib/x86_64-linux-gnu"
-
-PACKAGES = {
-    "cyrus": ["cyrus-imapd", "cyrus-common", "sasl2-bin", "libsasl2-2", "libsasl2-modules",
-              "libsasl2-modules-db"],
-    "courier": ["courier-imap", "courier-base", "courier-authlib", "libcourier-unicode4"],
-    "mailutils": ["mailutils-imap4d", "mailutils-common", "libmailutils9"],
-}
-# Fetched only where the system lacks them.
-LIBRARIES = {
-    "cyrus": ["libclamav12", "libical3", "libicu72", "libjansson4", "libldap-2.5-0", "libpcre3",
-              "libpq5", "libsqlite3-0", "libwrap0", "libxapian30", "libxml2", "libzephyr4",
-              "libmspack0", "libkrb5-3", "libgssapi-krb5-2", "libk5crypto3", "libkrb5support0",
-              "libkeyutils1", "libdb5.3"],
-    "courier": ["libgamin0", "libidn12", "libgdbm6", "libltdl7", "libpcre3", "libgnutls30",
-                "libunistring2"],
-    "mailutils": ["libgsasl18", "libidn12", "libgssglue1", "libmariadb3", "libntlm0", "libnsl2", "libtirpc3",
-                  "libldap-2.5-0", "libgnutls30", "libunistring2", "libwrap0", "libltdl7",
-                  "libgssapi-krb5-2", "libkrb5-3", "libk5crypto3", "libkrb5support0",
-                  "libkeyutils1", "libgdbm6", "libpq5", "libpython3.11", "libreadline8"],
-}
-
+TRIPLET = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
 MUTATING = re.compile(rf"^\S+ (?:UID )?(?:{CHANGES})\b", re.I)
+
+# Makes servers quick: what is stored need not outlast the test; answers are sent as they are written
+# (else each waits 40 ms for the acknowledgement of its first part); and Courier's libgamin tries for a
+# second to find its daemon, in every session.
+PRELOAD = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+int fsync(int fd) { (void)fd; return 0; }
+int fdatasync(int fd) { (void)fd; return 0; }
+void sync(void) { }
+int FAMOpen(void *fam) { (void)fam; return -1; }
+int accept(int fd, struct sockaddr *address, socklen_t *len)
+{
+    int (*real)(int, struct sockaddr *, socklen_t *) = dlsym(RTLD_NEXT, "accept"), on = 1;
+    int got = real(fd, address, len);
+    if (got >= 0)
+        setsockopt(got, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
+    return got;
+}
+"""
 
 
 class Missing(Exception):
     """The server cannot be run here; the text says why."""
-
-
-def lacking(package):
-    shown = subprocess.run(["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True,
-                           text=True)
-    return shown.stdout != "install ok installed"
-
-
-def fetch(name):
-    """Unpacks a server's packages. Complete or not at all."""
-    target = os.path.join(STORE, name)
-    os.makedirs(STORE, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=STORE) as work:
-        os.chmod(work, 0o755)
-        wanted = PACKAGES[name] + [item for item in LIBRARIES[name] if lacking(item)]
-        subprocess.run(["apt-get", "-qq", "download", *wanted], cwd=work, check=True)
-        root = os.path.join(work, "root")
-        for entry in sorted(os.listdir(work)):
-            if entry.endswith(".deb"):
-                subprocess.run(["dpkg", "-x", entry, root], cwd=work, check=True)
-        shutil.rmtree(target, ignore_errors=True)
-        os.rename(root, target)
-    os.chmod(target, 0o755)
 
 
 class NamedClient(Client):
@@ -160,6 +128,7 @@ class User:
     def __init__(self, server, name):
         self.server, self.name, self.password = server, name, PASSWORD
         self.proxy = Proxy(("127.0.0.1", server.plain)).__enter__()
+        self.port = self.proxy.port
 
     def client(self):
         kind = type("NamedClient", (NamedClient,), {"server": self.server})
@@ -178,24 +147,21 @@ class User:
         self.proxy.__exit__()
 
 
-class Server:
+class Server(Traits):
     """What the servers have in common; what differs is said in the members."""
-    name = title = None
-    separator, prefix, domain = "/", "", ""
-    keywords = move = uidplus = True
-    append_flags = append_dates = True
-    options = {}  # of mailtwin's configuration
-    alters = staticmethod(lambda data: data)  # what comes back of an uploaded message
+    domain = ""
 
     def __init__(self):
         self.root = os.path.join(STORE, self.name)
+        self.preload = None
         if not os.path.isdir(self.root):
-            raise Missing(f"{self.title} is not unpacked; tests/e2e/servers.py --fetch {self.name}")
+            raise Missing(f"{self.title} is not unpacked; tests/e2e/unpack.py {self.name}")
         self._identity()
         self._check_programs()
         self.directory = tempfile.mkdtemp(prefix=f"mt-{self.name}-")
         os.chown(self.directory, self.uid, self.gid)
         os.chmod(self.directory, 0o755)
+        self.preload = self._compile(PRELOAD)
         (self.plain,) = free_ports(1)
         self.process = None
         self.users = []
@@ -227,10 +193,18 @@ class Server:
         return os.path.join(self.root, *names)
 
     def environment(self):
-        places = [TRIPLET, "lib/x86_64-linux-gnu", "usr/lib"]
+        places = ["usr/lib/" + TRIPLET, "lib/" + TRIPLET, "usr/lib"]
         return {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent",
-                "SASL_PATH": self.path(TRIPLET, "sasl2"),
-                "LD_LIBRARY_PATH": ":".join(self.path(place) for place in places)}
+                "SASL_PATH": self.path("usr/lib", TRIPLET, "sasl2"),
+                "LD_LIBRARY_PATH": ":".join(self.path(place) for place in places),
+                **({"LD_PRELOAD": self.preload} if self.preload else {})}
+
+    def _compile(self, text):
+        source = self.write("preload.c", text)
+        target = source.removesuffix(".c") + ".so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", target, source], check=True)
+        os.chmod(target, 0o755)
+        return target
 
     def write(self, name, text):
         path = os.path.join(self.directory, name)
@@ -309,6 +283,7 @@ class Server:
 
 class Cyrus(Server):
     name, title = "cyrus", "Cyrus"
+    refuses = {"torture": 27}  # no or no valid header 21, NUL 5, empty 1
     IMAPD = """
 configdirectory: {dir}/conf
 partition-default: {dir}/mail
@@ -317,6 +292,7 @@ cyrus_user: {user}
 servername: localhost
 admins: admin
 allowplaintext: yes
+munge8bit: no
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb
 sasl_mech_list: PLAIN
@@ -364,17 +340,19 @@ class Courier(Server):
     separator, prefix = ".", "INBOX."
     move = False
 
-    # libgamin tries for a second to find its daemon, in every session.
-    NO_GAMIN = "int FAMOpen(void *fam);\nint FAMOpen(void *fam) { (void)fam; return -1; }\n"
+    @staticmethod
+    def alters(data):
+        """No CR but in line ends, one of those at the end, and no parts within 150 others."""
+        end = b"" if data.endswith(b"\n") else b"\r\n"
+        data = re.sub(rb"\r(?!\n)", b"", data) + end
+        headers = [match.end() for match in re.finditer(
+            rb"^Content-Type: multipart/[^\r]*\r\n\r\n", data, re.M)]
+        return data[:headers[150]] if len(headers) > 150 else data
 
     def programs(self):
         return [self.path("usr/bin/imapd")]
 
     def start(self):
-        source = self.write("nogamin.c", self.NO_GAMIN)
-        self._preload = source.removesuffix(".c") + ".so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", self._preload, source], check=True)
-        os.chmod(self._preload, 0o755)
         self.make_directory("home")
         self.output = open(os.path.join(self.directory, "output"), "wb")
         self._stopping = False
@@ -386,6 +364,7 @@ class Courier(Server):
         while True:
             try:
                 connection, _ = self._listener.accept()
+                connection.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 return
             threading.Thread(target=self._log_in, args=(connection,), daemon=True).start()
@@ -411,8 +390,7 @@ class Courier(Server):
         variables = {**self.environment(), "HOME": home, "AUTHENTICATED": user, "AUTHADDR": user,
                      "AUTHFULLNAME": user, "AUTHOPTIONS": "", "IMAPLOGINTAG": tag,
                      "PROTOCOL": "IMAP", "TCPREMOTEIP": "127.0.0.1", "TCPREMOTEPORT": "1",
-                     "TCPLOCALPORT": str(self.plain), "TCPLOCALIP": "127.0.0.1",
-                     "LD_PRELOAD": self._preload}
+                     "TCPLOCALPORT": str(self.plain), "TCPLOCALIP": "127.0.0.1"}
         script = 'set -a; . "$1"; exec "$2" Maildir'
         child = subprocess.Popen(
             ["/bin/sh", "-c", script, "imapd", self.path("etc/courier/imapd"),
@@ -444,6 +422,13 @@ class Mailutils(Server):
     options = {"auth": "login"}  # it announces more than this instance can do
     keywords = move = uidplus = False
     append_flags = append_dates = False
+    unable = {"medium": "too slow, not tried", "torture": "its session dies on FETCH"}
+
+    @staticmethod
+    def alters(data):
+        """Without its From_ line; one blank between name and value of a header field."""
+        header, empty, body = re.sub(rb"\AFrom [^\n]*\n", b"", data).partition(b"\r\n\r\n")
+        return re.sub(rb"^([!-9;-~]+):[ \t]*", rb"\1: ", header, flags=re.M) + empty + body
     CONFIG = """
 mode daemon;
 foreground yes;
@@ -484,17 +469,34 @@ tcp-wrappers {{ enable no; }};
             file.write(f"{name}:{crypted}:{self.uid}:{self.gid}::{home}:/bin/sh\n")
 
 
+class OnDovecot(Traits):
+    """The Dovecot of the session, for users with mailboxes of one format."""
+
+    def __init__(self, dovecot, format):
+        self.dovecot, self.format = dovecot, format
+        self.refuses, self.alters = dovecot.refuses, dovecot.alters
+        self.name, self.title = "dovecot-" + format, f"Dovecot ({format})"
+        self.plain = dovecot.plain
+
+    def new_user(self):
+        return self.dovecot.new_user(format=self.format)
+
+
 KINDS = {kind.name: kind for kind in (Cyrus, Courier, Mailutils)}
+FORMATS = ("maildir", "mdbox")
+ALL = [f"dovecot-{format}" for format in FORMATS] + list(KINDS)
 
 
-def main():
-    parser = argparse.ArgumentParser(description="unpack servers for tests/e2e/test_servers.py")
-    parser.add_argument("--fetch", nargs="*", metavar="SERVER", choices=sorted(PACKAGES),
-                        required=True, help="cyrus courier mailutils; all of them by default")
-    for name in parser.parse_args().fetch or sorted(PACKAGES):
-        fetch(name)
-        print(f"{name}: unpacked in {os.path.join(STORE, name)}")
-
-
-if __name__ == "__main__":
-    main()
+@contextlib.contextmanager
+def open_server(request):
+    """The server of a fixture's parameter, one of ALL; or the test is skipped, with the reason."""
+    name = request.param
+    if name.startswith("dovecot-"):
+        yield OnDovecot(request.getfixturevalue("dovecot"), name.removeprefix("dovecot-"))
+        return
+    try:
+        server = KINDS[name]()
+    except Missing as error:
+        pytest.skip(str(error))
+    with server:
+        yield server

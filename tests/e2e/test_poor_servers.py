@@ -5,8 +5,8 @@ import os
 import pytest
 
 import mail
-from acts import (assert_settled, deliver, expunge_there, file_of, fill, flags_there, here,
-                  move_there, store_there, there)
+from acts import (assert_settled, assert_silent, deliver, expunge_there, file_of, fill,
+                  flags_there, here, move_there, store_there, there)
 from proxy import Proxy
 
 GROUPS = {"uidplus": ["UIDPLUS"], "move": ["MOVE"], "condstore": ["CONDSTORE", "QRESYNC"],
@@ -15,9 +15,10 @@ ALL = sorted({item for items in GROUPS.values() for item in items} |
              {"ENABLE", "UNSELECT", "NAMESPACE", "SPECIAL-USE", "ID", "SASL-IR", "ESEARCH", "IDLE"})
 
 
-def life(user, twin):
+def life(user, twin, keywords=True):
     """Something of everything, on both sides, in three runs. Returns what must be there then."""
-    fill(user, "INBOX", *range(20), flags=["\\Seen", "todo"])
+    todo, later = ({"todo"}, {"later"}) if keywords else (set(), set())
+    fill(user, "INBOX", *range(20), flags=["\\Seen", *todo])
     fill(user, "A", *range(50, 53))
     fill(user, "A/Child", 60)
     deliver(twin, "INBOX", 100, 101, 102)
@@ -34,8 +35,8 @@ def life(user, twin):
     twin.tree.deliver(file_of(twin, 7).data, "A", "S")
     deliver(twin, "A", 120, 121)
     # There.
-    store_there(user, 8, "+FLAGS", ["\\Flagged", "later"])
-    store_there(user, 9, "-FLAGS", ["\\Seen", "todo"])
+    store_there(user, 8, "+FLAGS", ["\\Flagged", *later])
+    store_there(user, 9, "-FLAGS", ["\\Seen", *todo])
     expunge_there(user, 10)
     move_there(user, 11, "INBOX", "A")
     fill(user, "INBOX", 130)
@@ -45,31 +46,54 @@ def life(user, twin):
     store_there(user, 12, "+FLAGS", ["\\Answered"])
     os.unlink(file_of(twin, 13).path)
     expunge_there(user, 13)
-    for later in (None, 120, 240):
-        twin.sync(later=later)
+    for seconds in (None, 120, 240):
+        twin.sync(later=seconds)
     flags = flags_there(user)
-    assert flags[1] == {"\\Seen", "todo", "\\Flagged", "\\Answered"}
-    assert flags[2] == {"todo"} and flags[9] == set()
-    assert flags[8] == {"\\Seen", "todo", "\\Flagged", "later"}
-    assert flags[12] == {"\\Seen", "todo", "\\Flagged", "\\Answered"}
+    assert flags[1] == {"\\Seen", "\\Flagged", "\\Answered"} | todo
+    assert flags[2] == todo and flags[9] == set()
+    assert flags[8] == {"\\Seen", "\\Flagged"} | todo | later
+    assert flags[12] == {"\\Seen", "\\Flagged", "\\Answered"} | todo
     gone = {3, 4, 5, 6, 10, 11, 13}
     return {"INBOX": sorted({*range(20)} - gone | {100, 101, 102, 106, 130}),
             "A": [4, 7, 11, 50, 51, 52, 120, 121], "A/Child": [60], "Mine/Own": [110], "New": [5],
             "Late": [140]}
 
 
-COMBINATIONS = [tuple(names) for size in range(3) for names in itertools.combinations(GROUPS, size)]
-COMBINATIONS += [tuple(GROUPS)]
+# An orthogonal array of strength 3: of any three of these, every combination is there. The columns are
+# vectors of odd weight, no three of which are dependent; the first row lacks nothing, the last all.
+FACTORS = [*GROUPS, "keywords"]
+COLUMNS = [column for column in range(16) if column.bit_count() % 2]
+COMBINATIONS = [tuple(name for name, column in zip(FACTORS, COLUMNS) if (row & column).bit_count() % 2)
+                for row in range(16)]
+
+# A server without keywords: it says so, and does not take them.
+NO_KEYWORDS = {
+    "replace": [(rb"\[PERMANENTFLAGS \([^)]*\)",
+                 rb"[PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)")],
+    "refuse": [(rb"FLAGS[^(]*\((?:[^)]* )?[^\\ )]", b"BAD no such flag")]}
+
+
+def test_combinations():
+    assert COMBINATIONS[0] == () and set(FACTORS) in map(set, COMBINATIONS)
+    for three in itertools.combinations(FACTORS, 3):
+        assert len({tuple(name in missing for name in three) for missing in COMBINATIONS}) == 8
 
 
 @pytest.mark.parametrize("missing", COMBINATIONS, ids=["-".join(names) or "none"
                                                        for names in COMBINATIONS])
 def test_a_server_without(user, make_twin, missing):
-    hide = [item for name in missing for item in GROUPS[name]]
-    with Proxy(("127.0.0.1", user.server.plain), hide=hide) as proxy:
+    hide = [item for name in missing for item in GROUPS.get(name, ())]
+    rules = NO_KEYWORDS if "keywords" in missing else {}
+    with Proxy(("127.0.0.1", user.server.plain), hide=hide, **rules) as proxy:
         twin = make_twin(user, port=proxy.port)
-        expected = life(user, twin)
+        expected = life(user, twin, keywords="keywords" not in missing)
         assert_settled(user, twin, expected=expected)
+        if "keywords" in missing:
+            twin.tree.add_letters(file_of(twin, 1), "P")
+            twin.sync()
+            assert "P" in file_of(twin, 1).letters, "what the server cannot keep stays here"
+            assert_silent(user, twin)
+        assert "refuse" not in proxy.faults()
         words = " ".join(proxy.commands())
         assert "uidplus" not in missing or " UID EXPUNGE" not in words
         assert "move" not in missing or " UID MOVE" not in words
