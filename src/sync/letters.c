@@ -207,9 +207,12 @@ int flags_to_file_letters(struct worker *worker, struct sync_folder *folder, str
 	if (lacks_letters(account, folder, flags)) {
 		if (know_letters(account, folder, err) != 0)
 			return -1;
-		if (give_letters(account, folder, flags) && letters_save(worker, folder, err) != 0)
-			return -1;
+		folder->letters_changed |= give_letters(account, folder, flags);
 	}
+	/* Those that a killed run gave, too: no name before the file tells what its letters mean. */
+	if (flags.keywords != KEYWORDS_NONE && folder->letters_changed &&
+	    letters_save(worker, folder, err) != 0)
+		return -1;
 	flags_to_letters(flags.system, out);
 	len = strlen(out);
 	n = keywords_ids(account->keywords, flags.keywords, ids, ARRAY_SIZE(ids));

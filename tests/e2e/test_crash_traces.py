@@ -157,6 +157,23 @@ def folder_gone_here_and_made_anew_there(world):
     return folder_made_anew_there(world, {1: 1})
 
 
+def keywords_file_lost(world):
+    """The base knows the letters, the file does not tell them: as a kill between the two leaves it."""
+    with world.user.client() as client:
+        client.append(mail.plain(70), "B", flags=["todo"], date=mail.FIRST_DATE)
+        world.twin.sync()
+        os.unlink(os.path.join(world.twin.tree.path("B"), "dovecot-keywords"))
+        client.append(mail.plain(71), "B", flags=["todo"], date=mail.FIRST_DATE)
+    world.user.server.wait_idle()
+    return {70: 1, 71: 1}
+
+
+def letters_are_told(world, wanted):
+    """No name uses a letter before the file tells what it means."""
+    assert all(not file.unknown for _, file in world.local(71)), world.local(71)
+    return wanted
+
+
 TRACES = {
     "F1 pull, deleted there": Case(pull, server_deletes(10)),
     "F1 pull, moved there": Case(pull, server_moves(10)),
@@ -190,6 +207,7 @@ TRACES = {
     "F12 edited here, edited again": Case(edit, user_edits(30)),
     "F13 one folder of a move": Case(move_here, args=("test:INBOX",)),
     "F13 the other folder of a move": Case(move_here, args=("test:B",)),
+    "a keywords file that was lost": Case(keywords_file_lost, letters_are_told),
     "F17 gone here, made anew there": Case(folder_gone_here_and_made_anew_there),
     "F17 gone here, then made anew there": Case(folder_deleted_here, folder_made_anew_there),
 }
