@@ -231,13 +231,11 @@ static struct decision decide_remote_moved(const struct triple *t, const struct 
 	return rule(0, VERB_NOTHING);
 }
 
-/* Only on the server by policy or because it could not be had. */
+/* Only on the server by policy or because it could not be had. The match does not look for it. */
 static struct decision decide_remote_only(const struct triple *t)
 {
 	if (t->remote == PRESENCE_ABSENT)
 		return rule(50, VERB_FORGET);
-	if (t->remote == PRESENCE_MOVED)
-		return rule(51, VERB_DOWNLOAD);
 	return t->remote == PRESENCE_HERE ? rule(52, VERB_DOWNLOAD) : rule(0, VERB_NOTHING);
 }
 

@@ -45,8 +45,15 @@ enum folder_verb {
 
 #define NO_INDEX SIZE_MAX
 
+/* Numbers in docs/sync-rules.md, F: below the count. Those with a name are given elsewhere too. */
+#define FOLDER_RULE_COUNT 24
+#define FOLDER_RULE_BARRED 12
+#define FOLDER_RULE_HELD 20     /* its removal is not clean: sync/hold.c */
+#define FOLDER_RULE_UNPROVED 22 /* its absence could not be proved: sync/tree.c */
+
 struct folder_plan {
 	enum folder_verb verb;
+	int rule;
 	size_t base;        /* index in the base's folders; NO_INDEX: it is new */
 	size_t mailbox;     /* index in the mailboxes; NO_INDEX: not on the server */
 	size_t place;       /* index in the directories; NO_INDEX: not on disk */

@@ -10,6 +10,8 @@ src_core_libcore_a_SOURCES = \
 	src/core/flags.h \
 	src/core/folders.c \
 	src/core/folders.h \
+	src/core/folders_identity.c \
+	src/core/folders_private.h \
 	src/core/guard.c \
 	src/core/guard.h \
 	src/core/index.c \

@@ -111,6 +111,7 @@ static void adopt_name(struct world *world, struct lost *lost, struct local_mess
 	lost->record.base = file->base;
 	lost->record.inode = file->inode;
 	file->taken = true;
+	world->found[STEP_RENAMED]++;
 }
 
 void match_renamed(struct world *world)
@@ -141,8 +142,21 @@ void match_renamed(struct world *world)
 
 /* ---- moved here ---- */
 
+static void take_file(struct world *world, struct lost *lost, struct place place,
+		      enum match_step step)
+{
+	struct message *message = lost_message(world, lost);
+
+	lost->file = place;
+	file_at(world, place)->taken = true;
+	message->local_presence = PRESENCE_MOVED;
+	message->local = file_at(world, place)->flags;
+	world->found[step]++;
+}
+
 static void match_local(struct world *world, enum file_key kind)
 {
+	enum match_step step = kind == FILE_BY_CONTENT ? STEP_CONTENT : STEP_MOVED_HERE;
 	struct places places = {0};
 
 	collect_files(world, kind, &places);
@@ -156,16 +170,13 @@ static void match_local(struct world *world, enum file_key kind)
 		for (uint32_t e = index_first(&places.index, key); e != INDEX_END;
 		     e = index_next(&places.index, e)) {
 			struct place place = places.list[index_value(&places.index, e)];
-			struct local_message *file = file_at(world, place);
+			const struct local_message *file = file_at(world, place);
 
-			if (place.folder == lost->folder || !file_is_new(file) ||
-			    !same_by(lost, file, kind))
-				continue;
-			lost->file = place;
-			lost_message(world, lost)->local_presence = PRESENCE_MOVED;
-			lost_message(world, lost)->local = file->flags;
-			file->taken = true;
-			break;
+			if (place.folder != lost->folder && file_is_new(file) &&
+			    same_by(lost, file, kind)) {
+				take_file(world, lost, place, step);
+				break;
+			}
 		}
 	}
 	places_release(&places);
@@ -184,7 +195,8 @@ void match_local_content(struct world *world)
 
 /* ---- moved on the server ---- */
 
-static void take_remote(struct world *world, struct lost *lost, struct place place)
+static void take_remote(struct world *world, struct lost *lost, struct place place,
+			enum match_step step)
 {
 	struct message *message = lost_message(world, lost);
 
@@ -192,6 +204,7 @@ static void take_remote(struct world *world, struct lost *lost, struct place pla
 	arrival_at(world, place)->taken = true;
 	message->remote_presence = PRESENCE_MOVED;
 	message->remote = arrival_at(world, place)->flags;
+	world->found[step]++;
 }
 
 enum remote_key { REMOTE_BY_ID, REMOTE_BY_LABELS, REMOTE_BY_HEADER };
@@ -275,7 +288,7 @@ static void match_remote_by(struct world *world, enum remote_key kind)
 
 			if (arrival_is_free(arrival) &&
 			    same_remote(&lost->record, arrival->facts, kind)) {
-				take_remote(world, lost, place);
+				take_remote(world, lost, place, STEP_MOVED_THERE);
 				break;
 			}
 		}
@@ -318,14 +331,14 @@ static void repair_one(struct repairing *r, struct lost *lost)
 		    !same_remote(&lost->record, arrival->facts, REMOTE_BY_HEADER))
 			continue;
 		if (arrival->facts->size == lost->record.size) {
-			take_remote(r->world, lost, place);
+			take_remote(r->world, lost, place, STEP_REPAIR);
 			return;
 		}
 		n++;
 		found = place;
 	}
 	if (n == 1 && count_lost(r, lost) == 1)
-		take_remote(r->world, lost, found);
+		take_remote(r->world, lost, found, STEP_REPAIR);
 }
 
 static void match_remote_repair(struct world *world)

@@ -23,6 +23,18 @@
 
 #define NOWHERE UINT32_MAX
 
+enum match_step { /* numbers in docs/sync-rules.md, M */
+		  STEP_ATTEMPT = 1,
+		  STEP_RENAMED,
+		  STEP_MOVED_THERE,
+		  STEP_MOVED_HERE, /* base name or inode, and contents */
+		  STEP_NEW,
+		  STEP_CONTENT, /* moved here, by contents alone */
+		  STEP_REPAIR,
+		  STEP_COPY, /* found by the caller, among all records */
+		  STEP_COUNT,
+};
+
 struct place {           /* in a folder's arrivals, or in its files */
 	uint32_t folder; /* index in the world; NOWHERE: not found */
 	size_t at;
@@ -67,6 +79,7 @@ struct world {
 	struct pairing *pairings;
 	size_t n_pairings;
 	size_t room_pairings;
+	uint32_t found[STEP_COUNT]; /* how often each step found something */
 };
 
 void world_release(struct world *world);

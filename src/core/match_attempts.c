@@ -211,8 +211,10 @@ static struct place find_by_id(struct world *world, const struct attempt *attemp
 static void take(struct world *world, struct place place, struct attempt_result *result)
 {
 	result->remote = place;
-	if (place.folder != NOWHERE)
-		arrival_at(world, place)->taken = true;
+	if (place.folder == NOWHERE)
+		return;
+	arrival_at(world, place)->taken = true;
+	world->found[STEP_ATTEMPT]++;
 }
 
 static bool did_not_happen(const struct world *world, const struct attempt *attempt)

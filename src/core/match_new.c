@@ -107,6 +107,7 @@ static void repair_pass(struct world *world, uint32_t f, struct index *files,
 			if (file_is_free(file_at(world, file)) &&
 			    match_alike(arrival->facts, file_at(world, file)->facts, likeness)) {
 				match_pair(world, (struct place){.folder = f, .at = i}, file);
+				world->found[STEP_REPAIR]++;
 				break;
 			}
 		}
@@ -147,6 +148,7 @@ static void pair_equal(struct world *world, uint32_t f)
 			    match_alike(arrival->facts, file->facts, LIKE_SIZE_AND_DATE) &&
 			    hash_equal(&arrival->facts->content, &file->facts->content)) {
 				match_pair(world, (struct place){.folder = f, .at = i}, place);
+				world->found[STEP_NEW]++;
 				break;
 			}
 		}

@@ -35,7 +35,6 @@
  *   FLAGS, DELETE_*, EXPUNGE, KEEP, FORGET   folder, uid */
 struct action { /* 80 bytes, because the first run has one for each message */
 	enum verb verb : 8;
-	uint8_t rule;
 	bool copy;
 	bool held;
 	bool done;
@@ -108,6 +107,17 @@ struct worker {
 	struct state_batch *batch;
 };
 
+/* The tables of docs/sync-rules.md whose rows are counted, in the order of the run. */
+enum rule_table {
+	RULES_REPAIR,
+	RULES_FOLDERS, /* in the plans until they are told */
+	RULES_MATCH,   /* in the world, likewise */
+	RULES_DECIDE,
+	RULES_GUARD,
+	RULES_ATTEMPTS,
+	RULE_TABLES,
+};
+
 struct account {
 	const struct account_config *config;
 	const char *password;
@@ -135,10 +145,10 @@ struct account {
 	struct world world;
 	struct worker *workers;
 	unsigned n_workers;
-	pthread_mutex_t mutex; /* report, summary, arena */
+	pthread_mutex_t mutex; /* report, summary, arena, rules */
 	struct stream_traffic traffic;
-	uint32_t rules[RULE_COUNT];  /* how often each was the answer */
-	uint64_t done, total, bytes; /* of the phase, for progress */
+	uint32_t rules[RULE_TABLES][RULE_COUNT]; /* how often each was the answer */
+	uint64_t done, total, bytes;             /* of the phase, for progress */
 };
 
 /* ---- open.c ---- */
@@ -292,6 +302,10 @@ int find_copies(struct account *account, struct error *err); /* among the upload
 void leave_crossing(struct account *account);
 void leave_unproved(struct account *account);
 void hold_deletions(struct account *account);
+
+/* ---- rules.c ---- */
+void note_rule(struct account *account, enum rule_table table, int number); /* from any thread */
+void tell_rules(struct account *account);                                   /* at -v, at the end */
 
 /* ---- planner.c ---- */
 int plan_all(struct account *account, struct error *err);

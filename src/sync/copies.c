@@ -53,6 +53,7 @@ static int find_source(void *ctx, uint32_t id, const struct record *record)
 		    !hash_equal(&action->file->content, &record->content) ||
 		    !source_is_there(search->account, id, record->uid, &number))
 			continue;
+		search->account->world.found[STEP_COPY]++;
 		action->verb = VERB_MOVE_REMOTE;
 		action->copy = true;
 		action->folder = number;

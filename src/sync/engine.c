@@ -86,6 +86,7 @@ int sync_account(const struct account_config *config, const char *password,
 
 	memset(summary, 0, sizeof(*summary));
 	result = run(&account, err);
+	tell_rules(&account);
 	workers_close(&account);
 	if (account.committed && !options->dry_run) {
 		struct error late;

@@ -98,12 +98,13 @@ void leave_unproved(struct account *account)
 		struct sync_folder *folder = &account->folders[i];
 		unsigned n = leave(account, folder, is_unproved);
 
-		if (n != 0)
-			tell_problem(
-				account, PROBLEM_FOLDER, folder,
-				"%u removal%s on the server must wait until %s can be read: the "
-				"messages may have been moved there",
-				n, n == 1 ? "" : "s", unseen->plan.name);
+		if (n == 0)
+			continue;
+		account->rules[RULES_GUARD][GUARD_RULE_UNSEEN]++;
+		tell_problem(account, PROBLEM_FOLDER, folder,
+			     "%u removal%s on the server must wait until %s can be read: the "
+			     "messages may have been moved there",
+			     n, n == 1 ? "" : "s", unseen->plan.name);
 	}
 }
 
@@ -154,8 +155,6 @@ static void undo(struct account *account, struct sync_folder *folder, struct act
 		action->verb = VERB_UPLOAD;
 	else
 		action->verb = VERB_DOWNLOAD;
-	action->rule = 60;
-	account->rules[60]++;
 	if (action->lost != NO_LOST && action->verb == VERB_DOWNLOAD)
 		action->facts = NULL;
 	action->file_folder = folder_number(account, folder);
@@ -210,6 +209,7 @@ static void hold_removal(struct account *account, struct sync_folder *folder,
 		action_is_left(account, &folder->actions[i]);
 	folder->n_actions = 0; /* what moved from it to another folder still moves */
 	folder->plan.verb = FOLDER_BAD;
+	folder->plan.rule = FOLDER_RULE_HELD;
 }
 
 /* A message that the other side moved into the folder that is gone here needs it to be there. */
@@ -251,51 +251,64 @@ static void check_removal(struct account *account, struct sync_folder *folder)
 	make_again(folder);
 }
 
-static void apply_hold(struct account *account, struct sync_folder *folder,
-		       const struct guard_folder *guard)
+static void apply_guard(struct account *account, struct sync_folder *folder,
+			const struct guard_folder *guard)
 {
 	bool removal = is_removal(folder);
 
 	for (int d = 0; d < DIRECTION_COUNT; d++) {
-		bool held_before = false;
-
-		for (size_t i = 0; i < folder->n_actions; i++)
-			held_before |= is_deletion(&folder->actions[i], (enum direction)d) &&
-				       was_held(account, &folder->actions[i]);
-		if (!guard->hold[d] && !held_before)
-			continue;
-		switch (account->options->deletions) {
-		case DELETIONS_GUARDED: hold_folder(account, folder, (enum direction)d); break;
-		case DELETIONS_ALLOWED: continue;
-		case DELETIONS_UNDONE: undo_all(account, folder, (enum direction)d); break;
+		account->rules[RULES_GUARD][guard->answer[d].rule]++;
+		switch (guard->answer[d].verb) {
+		case GUARD_PASS: continue;
+		case GUARD_HOLD:
+			hold_folder(account, folder, (enum direction)d);
+			if (removal)
+				folder->plan.verb = FOLDER_BAD;
+			break;
+		case GUARD_UNDO:
+			undo_all(account, folder, (enum direction)d);
+			if (removal)
+				make_again(folder);
+			break;
 		}
-		if (removal && account->options->deletions == DELETIONS_GUARDED)
-			folder->plan.verb = FOLDER_BAD;
-		else if (removal)
-			make_again(folder);
 	}
+}
+
+static struct guard_folder count_deletions(struct account *account, struct sync_folder *folder)
+{
+	struct guard_folder guard = {
+		.paired = folder->paired,
+		.exempt = folder_is_exempt(account, folder),
+	};
+
+	for (size_t i = 0; i < folder->n_actions; i++) {
+		const struct action *action = &folder->actions[i];
+
+		for (int d = 0; d < DIRECTION_COUNT; d++) {
+			if (!is_deletion(action, (enum direction)d))
+				continue;
+			guard.deletions[d]++;
+			guard.held_before[d] |= was_held(account, action);
+		}
+	}
+	return guard;
 }
 
 void hold_deletions(struct account *account)
 {
 	struct guard_folder *folders = xcalloc(account->n_folders, sizeof(*folders));
-	uint64_t paired = 0;
+	struct guard_input input = {
+		.percent = account->config->guard,
+		.deletions = account->options->deletions,
+	};
 
 	for (size_t i = 0; i < account->n_folders; i++) {
-		struct sync_folder *folder = &account->folders[i];
-
-		check_removal(account, folder);
-		folders[i].paired = folder->paired;
-		folders[i].exempt = folder_is_exempt(account, folder);
-		paired += folders[i].exempt ? 0 : folder->paired;
-		for (size_t j = 0; j < folder->n_actions; j++) {
-			for (int d = 0; d < DIRECTION_COUNT; d++)
-				folders[i].deletions[d] +=
-					is_deletion(&folder->actions[j], (enum direction)d);
-		}
+		check_removal(account, &account->folders[i]);
+		folders[i] = count_deletions(account, &account->folders[i]);
+		input.account_paired += folders[i].exempt ? 0 : folders[i].paired;
 	}
-	guard_check(folders, account->n_folders, account->config->guard, paired);
+	guard_check(folders, account->n_folders, &input);
 	for (size_t i = 0; i < account->n_folders; i++)
-		apply_hold(account, &account->folders[i], &folders[i]);
+		apply_guard(account, &account->folders[i], &folders[i]);
 	free(folders);
 }

@@ -32,6 +32,7 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/rekey.c \
 	src/sync/remove.c \
 	src/sync/restore.c \
+	src/sync/rules.c \
 	src/sync/scan.c \
 	src/sync/store.c \
 	src/sync/store.h \

@@ -97,6 +97,7 @@ static int check_fresh(struct account *account, const char *identity, struct err
 		account->meta.epoch = sentinel.epoch;
 		account->meta.full_check = (int64_t)time(NULL);
 		account->repair = true;
+		note_rule(account, RULES_REPAIR, 1);
 		return 0;
 	}
 	if (err->kind != ERROR_NOT_FOUND)
@@ -142,10 +143,13 @@ static int check_known(struct account *account, const char *identity, struct err
 	if (strcmp(sentinel.uuid, account->meta.uuid) != 0)
 		return refuse_foreign(account, identity, &sentinel, err);
 	if (sentinel.epoch != account->meta.epoch && sentinel.epoch + 1 != account->meta.epoch) {
+		bool old_state = sentinel.epoch > account->meta.epoch;
+
 		log_verbose("%s came back from a backup: both sides are paired again",
-			    sentinel.epoch > account->meta.epoch ? "the state" : "the Maildir");
+			    old_state ? "the state" : "the Maildir");
 		account->repair = true;
-		if (sentinel.epoch > account->meta.epoch)
+		note_rule(account, RULES_REPAIR, old_state ? 2 : 3);
+		if (old_state)
 			account->meta.epoch = sentinel.epoch;
 	}
 	return 0;

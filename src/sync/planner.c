@@ -2,14 +2,6 @@
  * what the match found. Nothing here has an effect on a message. */
 #include "sync/account.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/log.h"
-#include "base/text.h"
-
 struct action *add_action(struct sync_folder *folder, struct action action)
 {
 	folder->actions = grow(folder->actions, folder->n_actions, &folder->room_actions,
@@ -58,7 +50,7 @@ static struct decision judge(struct account *account, const struct triple *tripl
 {
 	struct decision decision = decide(triple, policy, account->keywords);
 
-	account->rules[decision.rule]++;
+	account->rules[RULES_DECIDE][decision.rule]++; /* nobody else runs now */
 	return decision;
 }
 
@@ -237,7 +229,6 @@ static void book(struct planning *p, size_t at, struct decision decision)
 	const struct lost *lost = number != NO_LOST ? &p->account->world.lost[number] : NULL;
 	struct action action = {
 		.verb = decision.verb,
-		.rule = decision.rule,
 		.folder = p->number,
 		.uid = message->uid,
 		.file_folder = NO_FOLDER,
@@ -336,7 +327,6 @@ static void plan_arrivals(struct planning *p)
 			continue;
 		decision = judge(p->account, &triple, &p->policy);
 		add_action(p->folder, (struct action){.verb = decision.verb,
-						      .rule = decision.rule,
 						      .folder = p->number,
 						      .uid = arrival->uid,
 						      .file_folder = NO_FOLDER,
@@ -374,7 +364,6 @@ static void plan_files(struct planning *p)
 			continue;
 		}
 		add_action(p->folder, (struct action){.verb = decision.verb,
-						      .rule = decision.rule,
 						      .folder = p->number,
 						      .file_folder = p->number,
 						      .base = file->base,
@@ -402,7 +391,6 @@ static void plan_pairings(struct account *account)
 		struct decision decision = judge(account, &triple, &policy);
 		struct action action = {
 			.verb = decision.verb,
-			.rule = decision.rule,
 			.folder = pairing->remote.folder,
 			.uid = arrival->uid,
 			.file_folder = pairing->file.folder,
@@ -418,31 +406,6 @@ static void plan_pairings(struct account *account)
 		only_representable(account, folder, &action.flags);
 		add_action(folder, action);
 	}
-}
-
-/* What every rule was asked for in this run, at -v; and added to the file that MAILTWIN_RULES names, where the
- * end-to-end tests see whether all of them were. */
-static void tell_rules(const struct account *account)
-{
-	const char *path = getenv("MAILTWIN_RULES");
-	struct text line = {0};
-	int fd;
-
-	for (int i = 1; i < RULE_COUNT; i++) {
-		if (account->rules[i] != 0)
-			text_printf(&line, " %d=%u", i, account->rules[i]);
-	}
-	if (line.len != 0)
-		log_verbose("rules of docs/sync-rules.md, and for how many messages:%s",
-			    text_get(&line));
-	fd = path != NULL && line.len != 0 ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
-	if (fd >= 0) {
-		text_putc(&line, '\n');
-		if (write(fd, text_get(&line), line.len) < 0)
-			log_verbose("cannot write %s", path);
-		close(fd);
-	}
-	text_release(&line);
 }
 
 static void count_total(struct account *account)
@@ -487,7 +450,6 @@ int plan_all(struct account *account, struct error *err)
 	leave_crossing(account);
 	leave_unproved(account);
 	hold_deletions(account);
-	tell_rules(account);
 	count_total(account);
 	for (size_t i = 0; i < account->n_folders; i++) /* in a first run one for each message */
 		snapshot_drop_arrivals(&account->folders[i].snapshot);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "core/guard.h"
 #include "sync/config.h"
 
 enum change_verb { /* the order and the names of the JSON, DESIGN section 8 */
@@ -86,8 +87,6 @@ struct sync_summary { /* a dry run counts what is planned */
 	uint64_t round_trips;
 	bool disk_changed; /* for after-sync */
 };
-
-enum deletion_policy { DELETIONS_GUARDED, DELETIONS_ALLOWED, DELETIONS_UNDONE };
 
 struct sync_options {
 	bool dry_run;

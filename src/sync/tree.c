@@ -89,10 +89,14 @@ static void set_up(struct account *account, struct sync_folder *folder,
 	folder->read_only = folder->record.read_only;
 	folder->named = is_named(account, plan->name);
 	folder->adopt = folder->record.last_sync == 0;
+	if (folder->adopt && plan->mailbox != NO_INDEX && plan->place != NO_INDEX)
+		note_rule(account, RULES_REPAIR, 7);
 	folder->record.restoring |= account->repair;
 	if (plan->base != NO_INDEX &&
-	    (plan->verb == FOLDER_CREATE_LOCAL || plan->verb == FOLDER_CREATE_REMOTE))
+	    (plan->verb == FOLDER_CREATE_LOCAL || plan->verb == FOLDER_CREATE_REMOTE)) {
 		folder->record.remaking = true;
+		note_rule(account, RULES_REPAIR, 8);
+	}
 	folder->repair = folder->record.remaking || folder->record.restoring;
 	if (plan->mailbox != NO_INDEX) {
 		folder->status = mailboxes[plan->mailbox].status;
@@ -215,6 +219,7 @@ static int prove_absence(struct account *account, struct sync_folder *folder, st
 			return -1;
 		if (there == 1) {
 			folder->plan.verb = FOLDER_BAD;
+			folder->plan.rule = FOLDER_RULE_UNPROVED;
 			folder->plan.reason = "the server does not list it, but it can be opened";
 		}
 	} else if (folder->plan.verb == FOLDER_DELETE_REMOTE) {
@@ -223,6 +228,7 @@ static int prove_absence(struct account *account, struct sync_folder *folder, st
 			return -1;
 		if (there != 1) {
 			folder->plan.verb = FOLDER_BAD;
+			folder->plan.rule = FOLDER_RULE_UNPROVED;
 			folder->plan.reason = there == 0 ? "its directory cannot be read"
 							 : arena_strdup(account->arena, err->text);
 		}

@@ -105,30 +105,24 @@ static void wait_for_it(struct upload *u, const struct attempt *attempt)
 		     attempt->reason);
 }
 
-/* False: it is not sent in this run. */
-static bool may_send(struct upload *u, struct action *action, struct attempt *attempt)
+/* Refused, or its outcome is unknown: docs/sync-rules.md, A. False: it is not sent in this run. */
+static bool may_send_again(struct upload *u, struct action *action, struct attempt *known,
+			   struct attempt *attempt)
 {
-	struct attempt *known = attempt_of(u->account, u->folder, action->base);
-	uint64_t limit = imap_append_limit(u->worker->conn);
-
-	*attempt = new_attempt(u, action);
-	if (limit != 0 && action->file->wire_size > limit) {
-		refuse(u, action, *attempt, "it is larger than the server takes");
-		return false;
-	}
-	if (known == NULL || !hash_equal(&known->content, &action->file->content))
-		return true;
 	if (known->state != ATTEMPT_OPEN) { /* told by recover.c */
+		note_rule(u->account, RULES_ATTEMPTS, 1);
 		known->inode = action->file->inode;
 		state_put_attempt(u->worker->batch, known);
 		action->done = true;
 		return false;
 	}
 	if (known->reason[0] != '\0' && !attempt_is_old(known)) {
+		note_rule(u->account, RULES_ATTEMPTS, 2);
 		wait_for_it(u, known);
 		return false;
 	}
 	if (known->tries >= MOST_TRIES) {
+		note_rule(u->account, RULES_ATTEMPTS, 3);
 		known->state = ATTEMPT_PARKED;
 		action->done = true;
 		state_put_attempt(u->worker->batch, known);
@@ -138,11 +132,29 @@ static bool may_send(struct upload *u, struct action *action, struct attempt *at
 			     action->base);
 		return false;
 	}
+	note_rule(u->account, RULES_ATTEMPTS, 4);
 	attempt->tries = known->tries + 1;
 	if (known->uidvalidity ==
 	    attempt->uidvalidity) /* what came late came after the first try */
 		attempt->uidnext = known->uidnext;
 	return true;
+}
+
+/* False: it is not sent in this run. */
+static bool may_send(struct upload *u, struct action *action, struct attempt *attempt)
+{
+	struct attempt *known = attempt_of(u->account, u->folder, action->base);
+	uint64_t limit = imap_append_limit(u->worker->conn);
+
+	*attempt = new_attempt(u, action);
+	if (limit != 0 && action->file->wire_size > limit) {
+		note_rule(u->account, RULES_ATTEMPTS, 5);
+		refuse(u, action, *attempt, "it is larger than the server takes");
+		return false;
+	}
+	if (known == NULL || !hash_equal(&known->content, &action->file->content))
+		return true;
+	return may_send_again(u, action, known, attempt);
 }
 
 /* ---- the files, opened as they are sent ---- */

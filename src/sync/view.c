@@ -165,22 +165,28 @@ static int view_once(struct worker *worker, struct sync_folder *folder, bool ful
 	return 0;
 }
 
-/* The UIDs of the records are those of another mailbox, or of an earlier life of this one. */
-static bool uids_are_void(const struct sync_folder *folder)
+/* The UIDs of the records are those of another mailbox, or of an earlier life of this one: the rule of
+ * re-pairing that says so, 0 if none does. */
+static int why_uids_are_void(const struct sync_folder *folder)
 {
 	const struct folder_record *record = &folder->record;
 	const struct imap_status *status = &folder->status;
 
 	if (record->uidvalidity == 0)
-		return false;
-	return status->uidvalidity != record->uidvalidity ||
-	       (status->uidnext != 0 && status->uidnext < record->uidnext) ||
-	       (status->highestmodseq != 0 && status->highestmodseq < record->highestmodseq);
+		return 0;
+	if (status->uidvalidity != record->uidvalidity)
+		return 4;
+	return (status->uidnext != 0 && status->uidnext < record->uidnext) ||
+			       (status->highestmodseq != 0 &&
+				status->highestmodseq < record->highestmodseq)
+		       ? 5
+		       : 0;
 }
 
-static int void_uids(struct worker *worker, struct sync_folder *folder, bool *good,
+static int void_uids(struct worker *worker, struct sync_folder *folder, int rule, bool *good,
 		     struct error *err)
 {
+	note_rule(worker->account, RULES_REPAIR, rule);
 	log_verbose("%s: the server renumbered its messages: they are paired again",
 		    folder->plan.name);
 	folder->void_uids = true;
@@ -310,13 +316,15 @@ static int anchors_hold(struct worker *worker, struct sync_folder *folder, bool 
 int view_folder(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	bool good = folder->view_good, hold;
+	int why;
 
 	if (!folder->viewed &&
 	    view_once(worker, folder, folder_must_look(worker->account, folder), &good, err) != 0)
 		return -1;
 	folder->viewed = false;
-	if (uids_are_void(folder)) {
-		if (void_uids(worker, folder, &good, err) != 0)
+	why = why_uids_are_void(folder);
+	if (why != 0) {
+		if (void_uids(worker, folder, why, &good, err) != 0)
 			return -1;
 	} else if (!good && view_once(worker, folder, true, &good, err) != 0) {
 		return -1;
@@ -337,7 +345,7 @@ int view_folder(struct worker *worker, struct sync_folder *folder, struct error 
 	}
 	if (!folder->void_uids && anchors_hold(worker, folder, &hold, err) != 0)
 		return -1;
-	if (!folder->void_uids && !hold && void_uids(worker, folder, &good, err) != 0)
+	if (!folder->void_uids && !hold && void_uids(worker, folder, 6, &good, err) != 0)
 		return -1;
 	note_uidnext(folder);
 	folder->remote_looked = true;

@@ -350,6 +350,9 @@ class Dovecot(Traits):
         self.process = None
 
     def close(self):
+        for sibling in self._siblings.values():  # they take a second each to end, all in the same
+            if sibling.process:
+                sibling.process.terminate()
         for sibling in self._siblings.values():
             sibling.close()
         self.stop()

@@ -15,7 +15,7 @@ from maildirs import Tree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-RULES = None  # the file that collects which rules were asked, set for a session
+REACHED = collections.Counter()  # rows of docs/sync-rules.md that runs of this session came to
 BINARY = os.path.abspath(os.environ.get("MAILTWIN") or os.path.join(TOP, "build", "mailtwin"))
 TOOLS = {}
 
@@ -82,6 +82,13 @@ def whole_calls(lines):
         resumed = re.match(r"<\.\.\. \w+ resumed>(.*)$", call)
         yield begun.pop(pid, "") + resumed.group(1) if resumed else call
     yield from begun.values()
+
+
+def count_rules(log):
+    """Of a run with -v: the line of how often each rule was the answer."""
+    for line in re.findall(r"^\S+: rules of docs/sync-rules.md, and how often:(.*)$", log, re.M):
+        for rule, count in re.findall(r"(\w+)=(\d+)", line):
+            REACHED[rule] += int(count)
 
 
 def canonical(data):
@@ -174,8 +181,6 @@ class Twin:
         env["LSAN_OPTIONS"] = f"suppressions={HERE}/leaks.supp:print_suppressions=0"
         if traced:  # the leak sanitizer cannot work under another tracer
             env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        if RULES and not traced:  # its own write would be counted
-            env["MAILTWIN_RULES"] = RULES
         env.update(extra or {})
         return env
 
@@ -184,8 +189,11 @@ class Twin:
 
     def run(self, *args, before=(), env=None, timeout=120, later=None, traced=False):
         """before: words in front of the command, such as strace and its options. later: seconds
-        that the wall clock is ahead."""
+        that the wall clock is ahead. A sync for a program is told to explain itself too: the log
+        says which rules it came to, and why a test failed."""
         extra = dict(env or {})
+        if args[:1] == ("sync",) and "--json" in args and not traced:
+            args += ("-v",)
         if later:
             extra.update(LATER=str(later), LD_PRELOAD=tool("later.so"))
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -203,6 +211,7 @@ class Twin:
             result = Result(process.returncode, out.read().decode("utf-8", "replace"),
                             err.read().decode("utf-8", "replace"))
         assert "Sanitizer" not in result.stderr, result
+        count_rules(result.stderr)
         return result
 
     def start(self, *args, env=None):

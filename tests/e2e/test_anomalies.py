@@ -69,7 +69,7 @@ def test_changes_within_one_tick_of_the_clock(user, twin):
 
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_message_in_new_and_cur_at_once(user, twin, linked):
-    """A reader that was killed between link and unlink; or two files of one name."""
+    """L2, L7: A reader that was killed between link and unlink; or two files of one name."""
     fill(user, "INBOX", 1, 2)
     twin.sync()
     one = file_of(twin, 1)
@@ -106,7 +106,7 @@ NAMES = [("plain", set()), ("no-info-x", set()), ("unordered:2,SF", {"\\Seen", "
 
 
 def test_odd_file_names(user, twin):
-    """Whatever the name, the message goes up once with its flags, and the name stays."""
+    """L3, L4: Whatever the name, the message goes up once with its flags, and the name stays."""
     twin.tree.create("INBOX")
     for number, (name, _) in enumerate(NAMES):
         write(cur(twin, name), mail.plain(number))
@@ -123,6 +123,7 @@ def test_odd_file_names(user, twin):
 
 
 def test_a_name_with_a_line_break_is_named(user, twin):
+    """L11: It could not be written into a response."""
     twin.tree.create("INBOX")
     write(cur(twin, "new\nline:2,S"), mail.plain(1))
     deliver(twin, "INBOX", 2)
@@ -133,7 +134,7 @@ def test_a_name_with_a_line_break_is_named(user, twin):
 
 
 def test_info_of_another_version(user, twin):
-    """`:1,` is experimental: the contents are synced, the flags are not written."""
+    """L4: `:1,` is experimental: the contents are synced, the flags are not written."""
     fill(user, "INBOX", 1)
     twin.sync()
     write(cur(twin, "experimental:1,abc"), mail.plain(50))
@@ -165,6 +166,7 @@ def test_a_name_that_is_too_long_for_its_flags(user, twin):
 
 
 def test_things_that_are_no_messages(user, twin):
+    """L6, L9: Left out, and left alone."""
     fill(user, "INBOX", 1)
     twin.sync()
     outside = write(os.path.join(twin.directory, "outside"), mail.plain(99))
@@ -184,7 +186,7 @@ def test_things_that_are_no_messages(user, twin):
 
 
 def test_a_message_that_becomes_a_symlink(user, twin):
-    """Damage, not a removal: it counts as there."""
+    """L6: Damage, not a removal: it counts as there."""
     fill(user, "INBOX", 1, 2)
     twin.sync()
     one = file_of(twin, 1)
@@ -195,7 +197,7 @@ def test_a_message_that_becomes_a_symlink(user, twin):
 
 
 def test_an_empty_file_is_parked(user, twin):
-    """The server refuses it; the others go on, and it is not sent again and again."""
+    """L5: The server refuses it; the others go on, and it is not sent again and again."""
     fill(user, "INBOX", 1)
     twin.sync()
     write(cur(twin, "empty:2,S"), b"")
@@ -212,7 +214,7 @@ def test_an_empty_file_is_parked(user, twin):
 
 
 def test_a_file_that_still_grows(user, twin):
-    """No reader should write so. In the end the server has it whole, and once."""
+    """L8: No reader should write so. In the end the server has it whole, and once."""
     twin.sync()
     data = mail.plain(1, size=50_000)
     path = write(cur(twin, "growing:2,S"), data[:1000])
@@ -237,7 +239,7 @@ def test_a_file_that_still_grows(user, twin):
 
 
 def test_files_vanish_while_they_are_read(user, twin):
-    """The reader deletes and moves what is being sent."""
+    """L1: The reader deletes and moves what is being sent."""
     twin.sync()
     deliver(twin, "INBOX", *range(100, 160))
     stop = threading.Event()
@@ -280,7 +282,7 @@ def test_mail_goes_away_there_while_it_is_fetched(user, twin):
 
 
 def test_two_names_of_one_file(user, twin):
-    """A rename killed between link and unlink: one name goes, when nobody can be at it any more."""
+    """L2: A rename killed between link and unlink: one name goes, when nobody can be at it any more."""
     fill(user, "INBOX", 1, 2)
     twin.sync()
     for number in (1, 2):

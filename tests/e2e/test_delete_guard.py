@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 import mail
+from acts import assert_silent
 from mailtwin import assert_equal, assert_quiet
 
 
@@ -98,6 +99,23 @@ def test_a_growing_folder_does_not_release_what_is_held(user, twin):
     fill(user, 60, start=500)
     assert twin.sync(expect=3).summary["held"] == 30
     assert remote_count(user) == 110
+
+
+def test_a_quarter_of_the_account_is_held(user, twin):
+    """Less than half of each folder, but a thousand in all."""
+    for number, folder in enumerate(("A", "B")):
+        with user.client() as client:
+            client.create(folder)
+            client.append_many([(b"Subject: %d\n\nx\n" % (number * 2000 + i), ["\\Seen"],
+                                 mail.FIRST_DATE + i) for i in range(1050)], folder)
+    twin.sync()
+    with user.client() as client:
+        for folder in ("A", "B"):
+            client.expunge("1:510", folder)
+    assert twin.sync(expect=3).summary["held"] == 1020
+    assert_silent(user, twin, exit=3)
+    twin.sync("--allow-delete")
+    assert_quiet(user, twin)
 
 
 def test_guard_0_is_off(user, make_twin):

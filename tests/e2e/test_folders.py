@@ -21,6 +21,19 @@ SERVERS = pytest.mark.parametrize("server", [
     ids=["slash", "inbox-prefix", "dot"])
 
 
+class ObjectIds(Proxy):
+    """Dovecot's ids of mailboxes and messages under the names that RFC 8474 gives them."""
+
+    def __init__(self, user, **more):
+        super().__init__(("127.0.0.1", user.server.plain), add=["OBJECTID"], replace=[
+            (rb"^(\* STATUS .*)X-GUID ([^ )]+)", rb"\1MAILBOXID (\2)"),
+            (rb"^(\* \d+ FETCH .*)X-GUID ([^ )]+)", rb"\1EMAILID (\2)")], **more)
+
+    async def _client_rules(self, *args):
+        line = await super()._client_rules(*args)
+        return line and line.replace(b"MAILBOXID", b"X-GUID").replace(b"EMAILID", b"X-GUID")
+
+
 class FoldsCase(Proxy):
     """A server to which Lists and lists are one mailbox, the one that was made first."""
 
@@ -460,6 +473,40 @@ def test_renamed_here_with_children(dovecot, make_twin, server, layout):
     assert_settled(user, twin, translate=translator(server))
 
 
+def test_renamed_there_by_its_id(user, twin):
+    """With MAILBOXID a rename is one, whatever its messages are."""
+    for name, number in (("Old", 1), ("Old/Child", 2)):
+        fill(user, name, number)
+    with ObjectIds(user) as proxy:
+        twin.set(port=proxy.port)
+        twin.sync()
+        with user.client() as client:
+            client.rename("Old", "New")
+        result = twin.sync()
+        assert result.summary["folders_renamed_local"] == 2, result
+        assert result.summary["moved_local"] == 0, result
+        assert_settled(user, twin, expected={"New": [1], "New/Child": [2]})
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_names_in_use_by_their_ids(user, twin, side):
+    """A becomes B, and B becomes C, or A: nothing is merged, whoever goes first."""
+    for number, name in enumerate(["A", "B", "X", "Y"]):
+        fill(user, name, number)
+    with ObjectIds(user) as proxy:
+        twin.set(port=proxy.port)
+        twin.sync()
+        with user.client() as client:
+            for old, new in (("B", "C"), ("A", "B"), ("X", "Z"), ("Y", "X"), ("Z", "Y")):
+                if side == "here":
+                    rename_folder(twin, old, new)
+                else:
+                    client.rename(old, new)
+        for _ in range(3):
+            assert twin.run("sync", "--json").exit in (0, 1)
+        assert_settled(user, twin, expected={"B": [0], "C": [1], "Y": [2], "X": [3]})
+
+
 @LAYOUTS
 @pytest.mark.parametrize("side", ["here", "there"])
 def test_renamed_below_another_folder(user, make_twin, layout, side):
@@ -603,6 +650,7 @@ def test_case_alone_is_changed(user, twin):
 
 @LAYOUTS
 def test_a_parent_that_cannot_be_selected(dovecot, make_twin, layout):
+    """F17: a level above others, and no folder until it is made one."""
     user = dovecot.new_user(format="sdbox")
     twin = make_twin(user, layout=layout)
     fill(user, "Group/One", 1)
@@ -743,6 +791,22 @@ def test_inbox_in_another_case_is_not_a_second_one(user, make_twin, local):
     assert result.exit == 1 and result.problems("folder"), result
     assert there(user) == {"INBOX": [1]} and here(twin) == {"INBOX": [1], local: [2]}
     assert_silent(user, twin, exit=1)
+
+
+@pytest.mark.parametrize("listed", [b"Inbox", b"inbox"])
+def test_a_name_that_is_listed_twice(user, twin, listed):
+    """F21: INBOX in two spellings, and a folder in two lines."""
+    fill(user, "INBOX", 1)
+    fill(user, "A", 2)
+    with Proxy(("127.0.0.1", user.server.plain), replace=[
+            (rb'^(\* LIST .*"/" )"?INBOX"?\r\n', rb"\g<0>\1" + listed + b"\r\n"),
+            (rb'^\* LIST .*"/" "?A"?\r\n', rb"\g<0>\g<0>")]) as proxy:
+        twin.set(port=proxy.port)
+        twin.sync()
+        assert here(twin) == {"INBOX": [1], "A": [2]}
+        deliver(twin, "INBOX", 3)
+        twin.sync()
+        assert_settled(user, twin, expected={"INBOX": [1, 3], "A": [2]})
 
 
 def test_two_names_that_the_server_takes_for_one(user, twin):

@@ -285,6 +285,7 @@ def test_a_copy_in_the_same_folder(user, twin):
 
 
 def test_a_hard_link_is_a_copy(user, twin):
+    """L10: An inode is no move while the message is where it was."""
     fill(user, "INBOX", 1)
     fill(user, "Archive", 2)
     twin.sync()

@@ -218,7 +218,6 @@ static const struct row rows[] = {
 	/* only on the server; only here */
 	{50, "2", "s/", "-", "-", VERB_FORGET, "|"},
 	{50, "2", "u/", "-", "-", VERB_FORGET, "|"},
-	{51, "2", "s/", "-", ">", VERB_DOWNLOAD, "|"},
 	{52, "2", "u/", "-", "=", VERB_DOWNLOAD, "|"},
 	{52, "2r", "s/", "-", "=", VERB_DOWNLOAD, "|"},
 	{53, "2", "K/", "=S", "-", VERB_NOTHING, "|"},
@@ -336,7 +335,8 @@ static void walk_flags(struct walk *walk, struct world *world)
 	}
 }
 
-/* What the snapshots can show: server messages are never replaced, only recorded ones move or are. */
+/* What the snapshots can show: server messages are never replaced, only recorded ones move or are, and
+ * what is only on the server is not looked for. */
 static bool is_possible(const struct triple *t)
 {
 	if (t->remote == PRESENCE_REPLACED)
@@ -348,7 +348,7 @@ static bool is_possible(const struct triple *t)
 	    t->remote != PRESENCE_ABSENT)
 		return false;
 	return (t->state != RECORD_SKIPPED && t->state != RECORD_UNFETCHED) ||
-	       t->local == PRESENCE_ABSENT;
+	       (t->local == PRESENCE_ABSENT && t->remote != PRESENCE_MOVED);
 }
 
 static void walk_presences(struct walk *walk, struct world *world)

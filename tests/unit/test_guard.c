@@ -1,4 +1,4 @@
-/* The guard against mass deletion: thresholds, both directions, what does not count. */
+/* The guard against mass deletion: thresholds, both directions, what does not count, what the user says. */
 #include "core/guard.h"
 
 #include <stdio.h>
@@ -6,42 +6,76 @@
 #include "base/memory.h"
 #include "check.h"
 
-/* One folder, deletions in one direction. G1, G3 */
+static bool rule_seen[GUARD_RULE_COUNT];
+
+static void check(struct guard_folder *folders, size_t n, const struct guard_input *input)
+{
+	guard_check(folders, n, input);
+	for (size_t i = 0; i < n; i++) {
+		for (int d = 0; d < DIRECTION_COUNT; d++)
+			rule_seen[folders[i].answer[d].rule] = true;
+	}
+}
+
+static bool is_held(const struct guard_folder *folder, enum direction direction)
+{
+	return folder->answer[direction].verb == GUARD_HOLD;
+}
+
+/* One folder, deletions in one direction. Rule 0: an everyday act. */
 static void test_one_folder(void)
 {
+	enum { EXEMPT = 1, BEFORE = 2 };
 	static const struct {
+		int rule;
 		uint64_t paired, deletions;
-		unsigned percent;
-		bool exempt, hold;
+		unsigned percent, bits;
+		enum guard_verb verb[3]; /* guarded, allowed, undone */
 	} rows[] = {
-		{40, 20, 50, false, false}, /* half is not more than half */
-		{40, 21, 50, false, true},
-		{39, 20, 50, false, true},
-		{20, 20, 50, false, true},  /* all of it */
-		{19, 19, 50, false, false}, /* fewer than 20 are an everyday act */
-		{1000, 500, 50, false, false},
-		{1000, 501, 50, false, true},
-		{100, 30, 25, false, true}, /* guard = 25 */
-		{100, 25, 25, false, false},
-		{100, 100, 100, false, false},
-		{100, 100, 0, false, false}, /* guard = 0: off */
-		{100, 100, 50, true, false}, /* \Trash */
-		{0, 0, 50, false, false},
-		{0, 20, 50, false, true}, /* more than there are: nonsense is held */
-		{110, 30, 50, false, false},
-		{UINT32_MAX, UINT32_MAX, 50, false, true},
+#define PASS {GUARD_PASS, GUARD_PASS, GUARD_PASS}
+#define HOLD                                       \
+	{                                          \
+		GUARD_HOLD, GUARD_PASS, GUARD_UNDO \
+	}
+		{0, 40, 20, 50, 0, PASS}, /* half is not more than half */
+		{1, 40, 21, 50, 0, HOLD},
+		{1, 39, 20, 50, 0, HOLD},
+		{1, 20, 20, 50, 0, HOLD}, /* all of it */
+		{0, 19, 19, 50, 0, PASS}, /* fewer than 20 are an everyday act */
+		{0, 1000, 500, 50, 0, PASS},
+		{1, 1000, 501, 50, 0, HOLD},
+		{1, 100, 30, 25, 0, HOLD}, /* guard = 25 */
+		{0, 100, 25, 25, 0, PASS},
+		{0, 100, 100, 100, 0, PASS},
+		{3, 100, 100, 0, 0, PASS},       /* guard = 0: off */
+		{3, 100, 100, 50, EXEMPT, PASS}, /* \Trash */
+		{4, 0, 0, 50, 0, PASS},
+		{4, 100, 0, 50, BEFORE, PASS},
+		{1, 0, 20, 50, 0, HOLD}, /* more than there are: nonsense is held */
+		{0, 110, 30, 50, 0, PASS},
+		{5, 110, 30, 50, BEFORE, HOLD}, /* it grew */
+		{5, 110, 1, 50, BEFORE, HOLD},
+		{5, 110, 30, 0, BEFORE, HOLD},
+		{5, 110, 30, 50, BEFORE | EXEMPT, HOLD},
+		{1, UINT32_MAX, UINT32_MAX, 50, 0, HOLD},
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		for (int d = 0; d < DIRECTION_COUNT; d++) {
-			struct guard_folder folder = {.paired = rows[i].paired,
-						      .exempt = rows[i].exempt};
+	for (size_t i = 0; i < ARRAY_SIZE(rows) * DIRECTION_COUNT; i++) {
+		size_t at = i / DIRECTION_COUNT, d = i % DIRECTION_COUNT;
+		bool exempt = (rows[at].bits & EXEMPT) != 0;
 
-			folder.deletions[d] = rows[i].deletions;
-			guard_check(&folder, 1, rows[i].percent,
-				    rows[i].exempt ? 0 : rows[i].paired);
-			CU_ASSERT_EQUAL(folder.hold[d], rows[i].hold);
-			CU_ASSERT(!folder.hold[!d]);
+		for (int said = DELETIONS_GUARDED; said <= DELETIONS_UNDONE; said++) {
+			struct guard_input input = {rows[at].percent, exempt ? 0 : rows[at].paired,
+						    (enum deletion_policy)said};
+			struct guard_folder f = {.paired = rows[at].paired, .exempt = exempt};
+			bool asked = said != DELETIONS_GUARDED && rows[at].verb[0] == GUARD_HOLD;
+
+			f.deletions[d] = rows[at].deletions;
+			f.held_before[d] = (rows[at].bits & BEFORE) != 0;
+			check(&f, 1, &input);
+			CU_ASSERT_EQUAL(f.answer[d].verb, rows[at].verb[said]);
+			CU_ASSERT_EQUAL(f.answer[d].rule, asked ? 6 : rows[at].rule);
+			CU_ASSERT_EQUAL(f.answer[!d].verb, GUARD_PASS);
 		}
 	}
 }
@@ -63,14 +97,16 @@ static void test_account(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct guard_folder folders[10];
+		struct guard_input input;
 
 		for (size_t f = 0; f < ARRAY_SIZE(folders); f++)
 			folders[f] = (struct guard_folder){.paired = 1000,
 							   .deletions = {0, rows[i].each}};
-		guard_check(folders, ARRAY_SIZE(folders), rows[i].percent, rows[i].account);
+		input = (struct guard_input){rows[i].percent, rows[i].account, DELETIONS_GUARDED};
+		check(folders, ARRAY_SIZE(folders), &input);
 		for (size_t f = 0; f < ARRAY_SIZE(folders); f++) {
-			CU_ASSERT_EQUAL(folders[f].hold[DIRECTION_REMOTE], rows[i].hold);
-			CU_ASSERT(!folders[f].hold[DIRECTION_LOCAL]);
+			CU_ASSERT_EQUAL(is_held(&folders[f], DIRECTION_REMOTE), rows[i].hold);
+			CU_ASSERT(!is_held(&folders[f], DIRECTION_LOCAL));
 		}
 	}
 }
@@ -85,26 +121,36 @@ static void test_together(void)
 		{.paired = 1000, .deletions = {0, 400}},
 		{.paired = 1000, .deletions = {0, 0}},
 	};
+	struct guard_input input = {50, 3000, DELETIONS_GUARDED};
 
-	guard_check(folders, ARRAY_SIZE(folders), 50, 3000);
-	CU_ASSERT(folders[0].hold[DIRECTION_LOCAL]);
-	CU_ASSERT(!folders[0].hold[DIRECTION_REMOTE]); /* 800 of 3,000 are fewer than 1,000 */
-	CU_ASSERT(!folders[1].hold[DIRECTION_LOCAL] && !folders[1].hold[DIRECTION_REMOTE]);
+	check(folders, ARRAY_SIZE(folders), &input);
+	CU_ASSERT(is_held(&folders[0], DIRECTION_LOCAL));
+	CU_ASSERT(!is_held(&folders[0], DIRECTION_REMOTE)); /* 800 of 3,000 are fewer than 1,000 */
+	CU_ASSERT(!is_held(&folders[1], DIRECTION_LOCAL) &&
+		  !is_held(&folders[1], DIRECTION_REMOTE));
 	folders[2].deletions[DIRECTION_REMOTE] = 600;
-	guard_check(folders, ARRAY_SIZE(folders), 50, 3000);
-	CU_ASSERT(folders[0].hold[DIRECTION_REMOTE]); /* 1,000 of 3,000 in the account */
-	CU_ASSERT(folders[2].hold[DIRECTION_REMOTE]);
-	CU_ASSERT(!folders[1].hold[DIRECTION_REMOTE]);
-	CU_ASSERT(!folders[3].hold[DIRECTION_REMOTE]);
-	guard_check(folders, 0, 50, 0);
+	check(folders, ARRAY_SIZE(folders), &input);
+	CU_ASSERT_EQUAL(folders[0].answer[DIRECTION_REMOTE].rule,
+			2); /* 1,000 of 3,000 in the account */
+	CU_ASSERT_EQUAL(folders[2].answer[DIRECTION_REMOTE].rule, 1);
+	CU_ASSERT(!is_held(&folders[1], DIRECTION_REMOTE));
+	CU_ASSERT(!is_held(&folders[3], DIRECTION_REMOTE));
+	check(folders, 0, &input);
+}
+
+static void test_coverage(void)
+{
+	for (int rule = 0; rule < GUARD_RULE_COUNT; rule++)
+		CU_ASSERT(rule_seen[rule]);
 }
 
 int main(void)
 {
 	static const struct test_case cases[] = {
-		{"G1 one folder", test_one_folder},
+		{"G1, G3 to G6 one folder", test_one_folder},
 		{"G2 the account", test_account},
-		{"G3, G4 together", test_together},
+		{"G2 to G4 together", test_together},
+		{"a row for every rule", test_coverage},
 	};
 
 	return run_tests("guard", cases, ARRAY_SIZE(cases));

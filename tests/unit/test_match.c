@@ -262,6 +262,28 @@ static void put_found(const struct fixture *f, struct text *out)
 	}
 }
 
+static bool step_seen[STEP_COUNT];
+
+/* Behind it, the steps that found it. */
+static void put_steps(const struct fixture *f, struct text *out)
+{
+	for (size_t step = 0; step < STEP_COUNT; step++) {
+		if (f->world.found[step] == 0)
+			continue;
+		step_seen[step] = true;
+		text_printf(out, " M%zu", step);
+	}
+}
+
+static size_t count_steps(const struct fixture *f)
+{
+	size_t n = 0;
+
+	for (size_t step = 0; step < STEP_COUNT; step++)
+		n += f->world.found[step];
+	return n;
+}
+
 /* Each arrival and each file stands for one message at most, and those that do are marked. */
 static size_t count_taken(const struct fixture *f)
 {
@@ -308,6 +330,7 @@ static void check_row(const struct row *row)
 	fixture_init(&f, row->world, row->repair);
 	match(&f);
 	put_found(&f, &found);
+	put_steps(&f, &found);
 	got = text_get(&found)[0] != '\0' ? text_get(&found) + 1 : "";
 	if (strcmp(got, row->found) != 0) {
 		printf("\n  %s: expected %s, found %s", row->world, row->found, got);
@@ -315,6 +338,7 @@ static void check_row(const struct row *row)
 	}
 	/* A pairing takes two, everything else one. */
 	CU_ASSERT_EQUAL(count_taken(&f), count_found(got) + count_pairings(got));
+	CU_ASSERT_EQUAL(count_steps(&f), count_found(got));
 	text_release(&found);
 	fixture_release(&f);
 }
@@ -329,12 +353,12 @@ static void check_rows(const struct row *rows, size_t n)
 static void test_renamed(void)
 {
 	static const struct row rows[] = {
-		{"A1m-l A+f:m#101", "A1'f", ""},
-		{"A1m-lr A+f:m#101", "A1'f", ""}, /* F8: the deletion there meets the new name */
-		{"A1m-l A+f:m", "", ""},          /* another inode: content alone proves nothing */
-		{"A1m-l A+f:n#101", "", ""},      /* the inode was used again */
-		{"A1m-l B+f:m#101", "A1@B+f", ""},
-		{"A1m-l A2m-l A+f:m#102 A+g:m#101", "A1'g A2'f", ""},
+		{"A1m-l A+f:m#101", "A1'f M2", ""},
+		{"A1m-lr A+f:m#101", "A1'f M2", ""}, /* F8: the deletion there meets the new name */
+		{"A1m-l A+f:m", "", ""},     /* another inode: content alone proves nothing */
+		{"A1m-l A+f:n#101", "", ""}, /* the inode was used again */
+		{"A1m-l B+f:m#101", "A1@B+f M4", ""},
+		{"A1m-l A2m-l A+f:m#102 A+g:m#101", "A1'g A2'f M2", ""},
 		{"A1m-l A+f:m#101-u", "", ""},
 		{"A1m A+f:m#101", "", ""}, /* a hard link: the message is where it was */
 	};
@@ -347,25 +371,26 @@ static void test_moved_there(void)
 {
 	static const struct row rows[] = {
 		/* by the server's id */
-		{"A1m/x-r B*5:m/x", "A1>B5", ""},
+		{"A1m/x-r B*5:m/x", "A1>B5 M3", ""},
 		{"A1m/x-r B*5:m/y", "", ""}, /* a twin with an id of its own */
-		{"A1m/x-r A2m/y-r B*5:m/y B*6:m/x", "A1>B6 A2>B5", ""},
-		{"A1m/x-r B*5:m/x C*6:m/x", "A1>B5", ""}, /* one of two */
-		{"A1m/x-r A*5:m/x", "A1>A5", ""},         /* away and back again: a new UID */
-		{"A1m/x-r B*5:m/x-sdh", "A1>B5", ""},
+		{"A1m/x-r A2m/y-r B*5:m/y B*6:m/x", "A1>B6 A2>B5 M3", ""},
+		{"A1m/x-r B*5:m/x C*6:m/x", "A1>B5 M3", ""}, /* one of two */
+		{"A1m/x-r A*5:m/x", "A1>A5 M3", ""},         /* away and back again: a new UID */
+		{"A1m/x-r B*5:m/x-sdh", "A1>B5 M3", ""},
 		/* by labels and header, where there is no id */
-		{"A1m-r B*5:m", "A1>B5", ""},
-		{"A1m-r B*5:m/x", "A1>B5", ""}, /* the record is older than the server's ids */
+		{"A1m-r B*5:m", "A1>B5 M3", ""},
+		{"A1m-r B*5:m/x", "A1>B5 M3", ""}, /* the record is older than the server's ids */
 		{"A1m-r B*5:m-s", "", ""},
 		{"A1m-r B*5:m-d", "", ""},
 		{"A1m-r B*5:m-h", "", ""},
 		{"A1m-r B*5:n", "", ""},
-		{"A1m-r A2m-r B*5:m B*6:m", "A1>B5 A2>B6", ""},
-		{"A1m-r A2m-r B*5:m", "A1>B5", ""}, /* twins: one moved, one gone; either will do */
-		{"A1m B*5:m", "", ""},              /* a copy: the original is where it was */
+		{"A1m-r A2m-r B*5:m B*6:m", "A1>B5 A2>B6 M3", ""},
+		{"A1m-r A2m-r B*5:m", "A1>B5 M3",
+		 ""},                  /* twins: one moved, one gone; either will do */
+		{"A1m B*5:m", "", ""}, /* a copy: the original is where it was */
 		/* gone here as well, edited here */
-		{"A1m/x-lr B*5:m/x", "A1>B5", ""},
-		{"A1m/x-er B*5:m/x", "A1>B5", ""},
+		{"A1m/x-lr B*5:m/x", "A1>B5 M3", ""},
+		{"A1m/x-er B*5:m/x", "A1>B5 M3", ""},
 	};
 
 	check_rows(rows, ARRAY_SIZE(rows));
@@ -375,25 +400,25 @@ static void test_moved_there(void)
 static void test_moved_here(void)
 {
 	static const struct row rows[] = {
-		{"A1m-l B+A1:m", "A1@B+A1", ""},       /* the base name */
-		{"A1m-l B+f:m#101", "A1@B+f", ""},     /* the inode */
-		{"A1m-l B+f:m", "A1@B+f", ""},         /* the contents, in another folder */
-		{"A1m-l A+f:m", "", ""},               /* but not in the same */
-		{"A1m-l B+A1:n", "", ""},              /* a name is no proof of contents */
-		{"A1m-l B+f:M#101", "", ""},           /* nor is an inode, nor the header */
-		{"A1m-l B+A1:m-u", "", ""},            /* not readable: nothing is known of it */
-		{"A1m-l B+f:m C+A1:m", "A1@C+A1", ""}, /* certain ones before guesses */
-		{"A1m-l B+f:m C+g:m#101", "A1@C+g", ""},
-		{"A1m-l A2m-l B+A2:m B+A1:m", "A1@B+A1 A2@B+A2", ""},
-		{"A1m-l A2m-l B+f:m", "A1@B+f", ""},
+		{"A1m-l B+A1:m", "A1@B+A1 M4", ""},       /* the base name */
+		{"A1m-l B+f:m#101", "A1@B+f M4", ""},     /* the inode */
+		{"A1m-l B+f:m", "A1@B+f M6", ""},         /* the contents, in another folder */
+		{"A1m-l A+f:m", "", ""},                  /* but not in the same */
+		{"A1m-l B+A1:n", "", ""},                 /* a name is no proof of contents */
+		{"A1m-l B+f:M#101", "", ""},              /* nor is an inode, nor the header */
+		{"A1m-l B+A1:m-u", "", ""},               /* not readable: nothing is known of it */
+		{"A1m-l B+f:m C+A1:m", "A1@C+A1 M4", ""}, /* certain ones before guesses */
+		{"A1m-l B+f:m C+g:m#101", "A1@C+g M4", ""},
+		{"A1m-l A2m-l B+A2:m B+A1:m", "A1@B+A1 A2@B+A2 M4", ""},
+		{"A1m-l A2m-l B+f:m", "A1@B+f M6", ""},
 		/* gone there too: simply a new file */
 		{"A1m-lr B+A1:m", "", ""},
 		/* moved both ways: both are found, the server's place wins (rule 42) */
-		{"A1m/x-lr B*5:m/x C+A1:m", "A1>B5 A1@C+A1", ""},
+		{"A1m/x-lr B*5:m/x C+A1:m", "A1>B5 A1@C+A1 M3 M4", ""},
 		/* F6: the server moved one twin, the user's hand the other */
-		{"A1m-r A2m-l B*1:m B+A2:m", "A1>B1 A2@B+A2", ""},
+		{"A1m-r A2m-l B*1:m B+A2:m", "A1>B1 A2@B+A2 M3 M4", ""},
 		/* a new twin of a moved message is not its file */
-		{"A1m-l B+A1:m B*5:m B+f:m", "A1@B+A1 B5=B+f", ""},
+		{"A1m-l B+A1:m B*5:m B+f:m", "A1@B+A1 B5=B+f M4 M5", ""},
 	};
 
 	check_rows(rows, ARRAY_SIZE(rows));
@@ -403,19 +428,19 @@ static void test_moved_here(void)
 static void test_new_on_both_sides(void)
 {
 	static const struct row rows[] = {
-		{"A*5:m A+f:m", "A5=A+f", ""},
+		{"A*5:m A+f:m", "A5=A+f M5", ""},
 		{"A*5:m B+f:m", "", ""}, /* one folder only */
 		{"A*5:m-b A+f:m", "", ""},
 		{"A*5:m-s A+f:m", "", ""},
 		{"A*5:m-d A+f:m", "", ""},
 		{"A*5:m A+f:M", "", ""}, /* the header alone is not enough */
-		{"A*5:m A*6:m A+f:m", "A5=A+f", ""},
-		{"A*5:m A+f:m A+g:m", "A5=A+f", ""},
-		{"A*5:m A*6:m A+f:m A+g:m", "A5=A+f A6=A+g", ""},
+		{"A*5:m A*6:m A+f:m", "A5=A+f M5", ""},
+		{"A*5:m A+f:m A+g:m", "A5=A+f M5", ""},
+		{"A*5:m A*6:m A+f:m A+g:m", "A5=A+f A6=A+g M5", ""},
 		{"A*5:m A+f:m-u", "", ""},
 		/* before content alone finds a message from elsewhere, after the certain ways */
-		{"A1m-l B*5:m B+f:m", "B5=B+f", ""},
-		{"A1m-l B*5:m B+f:m#101", "A1@B+f", ""},
+		{"A1m-l B*5:m B+f:m", "B5=B+f M5", ""},
+		{"A1m-l B*5:m B+f:m#101", "A1@B+f M4", ""},
 	};
 
 	check_rows(rows, ARRAY_SIZE(rows));
@@ -426,26 +451,26 @@ static void test_repair(void)
 {
 	static const struct row rows[] = {
 		/* without records: header, then size, then date, then order */
-		{"A*5:m-b A+f:m", "A5=A+f", "A"},
-		{"A*5:m-bd A+f:m", "A5=A+f", "A"},
-		{"A*5:m-bsd A+f:m", "A5=A+f", "A"},
+		{"A*5:m-b A+f:m", "A5=A+f M7", "A"},
+		{"A*5:m-bd A+f:m", "A5=A+f M7", "A"},
+		{"A*5:m-bsd A+f:m", "A5=A+f M7", "A"},
 		{"A*5:m-bsd A*6:m-bsd A+f:m", "", "A"}, /* not single: the size must agree */
 		{"A*5:m-bsd A+f:m A+g:m", "", "A"},
-		{"A*5:m-bd A*6:m-b A+f:m A+g:m-d", "A6=A+f A5=A+g", "A"},
-		{"A*5:m-bs A*6:m-b A+f:m", "A6=A+f", "A"},
-		{"A*5:m-b A*6:m-b A+f:m A+g:m", "A5=A+f A6=A+g", "A"},
+		{"A*5:m-bd A*6:m-b A+f:m A+g:m-d", "A6=A+f A5=A+g M7", "A"},
+		{"A*5:m-bs A*6:m-b A+f:m", "A6=A+f M7", "A"},
+		{"A*5:m-b A*6:m-b A+f:m A+g:m", "A5=A+f A6=A+g M7", "A"},
 		{"A*5:m-h A+f:m", "", "A"},
 		{"A*5:m-b B+f:m", "", "AB"}, /* one folder */
 		{"A*5:m-b A+f:m", "", "B"},
 		/* records whose UIDs are void: likewise */
-		{"A1m-r A*5:m", "A1>A5", "A"},
-		{"A1m/x-r A*5:m/x-sd", "A1>A5", "A"},
-		{"A1m-r A*5:m-d", "A1>A5", "A"},
-		{"A1m-r A*5:m-sd", "A1>A5", "A"},
+		{"A1m-r A*5:m", "A1>A5 M3", "A"},
+		{"A1m/x-r A*5:m/x-sd", "A1>A5 M3", "A"},
+		{"A1m-r A*5:m-d", "A1>A5 M7", "A"},
+		{"A1m-r A*5:m-sd", "A1>A5 M7", "A"},
 		{"A1m-r A2m-r A*5:m-sd", "", "A"},
 		{"A1m-r A*5:m-sd A*6:m-sd", "", "A"},
-		{"A1m-r A*5:m-sd A*6:m-d", "A1>A6", "A"},
-		{"A1m-r A2n-r A3o-r A*1:o A*2:m A*3:n", "A1>A2 A2>A3 A3>A1", "A"},
+		{"A1m-r A*5:m-sd A*6:m-d", "A1>A6 M7", "A"},
+		{"A1m-r A2n-r A3o-r A*1:o A*2:m A*3:n", "A1>A2 A2>A3 A3>A1 M3", "A"},
 		{"A1m-r B*5:m-sd", "", "A"},
 	};
 
@@ -561,6 +586,8 @@ static void check_attempt(const struct attempt_row *row)
 		CU_FAIL("an attempt does not hold");
 	}
 	CU_ASSERT_EQUAL(count_taken(&f), found[0] != '\0');
+	CU_ASSERT_EQUAL(f.world.found[STEP_ATTEMPT], found[0] != '\0');
+	step_seen[STEP_ATTEMPT] |= found[0] != '\0';
 	fixture_release(&f);
 }
 
@@ -901,6 +928,13 @@ static void test_many(void)
 	fixture_release(&f);
 }
 
+/* STEP_COPY is the caller's: it needs all records. */
+static void test_coverage(void)
+{
+	for (int step = STEP_ATTEMPT; step < STEP_COPY; step++)
+		CU_ASSERT(step_seen[step]);
+}
+
 int main(void)
 {
 	static const struct test_case cases[] = {
@@ -924,6 +958,7 @@ int main(void)
 		{"what is fetched", test_wants},
 		{"what is fetched for attempts", test_wants_attempts},
 		{"a hundred thousand", test_many},
+		{"a row for every step", test_coverage},
 	};
 
 	return run_tests("match", cases, ARRAY_SIZE(cases));
