@@ -6,7 +6,7 @@ import time
 
 import mail
 from maildirs import Tree, unescape
-from mailtwin import assert_equal
+from mailtwin import assert_equal, assert_silent
 
 TOKEN = re.compile(rb"token-(\d{6})-end")
 
@@ -123,26 +123,15 @@ def renumber(user, *mailboxes):
     user.server.wait_idle()
 
 
-def assert_silent(user, *twins, exit=0):
-    """A further run writes nothing on either side, whatever it has to report. What a run must do
-    again and again (a message that is held) is not written either."""
-    for twin in twins:
-        user.server.wait_idle()
-        user.forget_log()
-        result, files = twin.traced_sync()
-        user.server.wait_idle()
-        assert result.exit == exit, result
-        assert user.mutating() == [], result
-        assert files == [], result
-
-
 def assert_settled(user, *twins, expected=None, exit=0, **more):
     """All are equal, hold what is expected, nothing lies about, and a further run is silent."""
     for twin in twins:
         assert_equal(user, twin, **more)
         assert twin.tree.temporaries() == []
     if expected is not None:
-        assert there(user) == {name: sorted(numbers) for name, numbers in expected.items()}
+        wanted = {name: sorted(numbers) for name, numbers in expected.items()}
+        found = there(user)
+        assert found == wanted
     assert_silent(user, *twins, exit=exit)
 
 

@@ -81,10 +81,7 @@ def test_another_uidvalidity_and_a_move_here(user, twin):
     result = twin.sync()
     assert_no_deletion(result)
     twin.sync()
-    found = there(user)
-    assert set(found["INBOX"] + found["Archive"]) == {0, 1, 2, 3, 4, 50}
-    assert 3 in found["Archive"]
-    assert_settled(user, twin)
+    assert_settled(user, twin, expected={"INBOX": [0, 1, 2, 4], "Archive": [3, 50]})
 
 
 def test_another_uidvalidity_of_equal_messages(user, twin):
@@ -104,8 +101,7 @@ def test_a_mailbox_with_another_content_under_the_same_name(user, twin):
         client.delete("A")
     fill(user, "A", *range(50, 55))
     assert_no_deletion(twin.sync())
-    assert set(here(twin)["A"]) == {*range(10), *range(50, 55)}
-    assert_settled(user, twin)
+    assert_settled(user, twin, expected={"A": [*range(10), *range(50, 55)]})
 
 
 def test_a_mailbox_made_anew_while_a_deletion_waits(user, twin):
@@ -117,8 +113,7 @@ def test_a_mailbox_made_anew_while_a_deletion_waits(user, twin):
         client.delete("A")
     fill(user, "A", 51, 52, 53)
     assert_no_deletion(twin.sync())
-    assert {51, 52, 53} <= set(there(user)["A"])
-    assert_settled(user, twin)
+    assert_settled(user, twin, expected={"A": [2, 3, 51, 52, 53]})
 
 
 # ---- UIDs that lie ----
@@ -153,11 +148,8 @@ def test_renumbered_under_the_same_uidvalidity(dovecot, make_twin):
         assert client.uidvalidity("INBOX") == validity
         assert client.uids("INBOX") == list(range(1, 12))
     for _ in range(2):
-        result = twin.run("sync", "--json", "--full")
-        assert_no_deletion(result)
-    with user.client() as client:
-        assert len(client.uids("INBOX")) in (11, 12)
-    assert set(here(twin)["INBOX"]) == set(range(12))
+        assert_no_deletion(twin.sync("--full"))
+    assert_settled(user, twin, expected={"INBOX": range(12)})
 
 
 def test_uidnext_goes_back(user, twin):
@@ -204,11 +196,9 @@ def test_highestmodseq_goes_back(user, twin):
         if name.startswith("dovecot.index"):
             os.unlink(os.path.join(user.home, "Maildir", name))
     expunge_there(user, 3)
-    result = twin.run("sync", "--json")
-    assert result.exit == 0, result
+    assert_no_deletion(twin.sync())
     twin.sync()
-    assert set(there(user)["INBOX"]) >= set(range(10)) - {3}
-    assert_settled(user, twin)
+    assert_settled(user, twin, expected={"INBOX": range(10)})
 
 
 # ---- backups ----
@@ -313,9 +303,7 @@ def test_state_lost_with_mail_moved_since(user, twin):
     move_there(user, 1, "INBOX", "Archive")
     assert_no_deletion(twin.sync())
     twin.sync()
-    found = there(user)
-    assert set(found["INBOX"]) | set(found["Archive"]) == {*range(10), 50}
-    assert_settled(user, twin)
+    assert_settled(user, twin, expected={"INBOX": range(10), "Archive": [1, 50]})
 
 
 @pytest.mark.parametrize("damage", ["truncated", "zeros", "garbage", "empty"])
