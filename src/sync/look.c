@@ -269,8 +269,7 @@ static int look_answer(struct worker *worker, struct sync_folder *folder, struct
 
 static bool is_looked_at(const struct sync_folder *folder)
 {
-	return folder->plan.verb != FOLDER_IGNORE && folder->plan.verb != FOLDER_BAD &&
-	       folder->plan.verb != FOLDER_FORGET;
+	return folder->plan.verb != FOLDER_IGNORE && folder->plan.verb != FOLDER_BAD;
 }
 
 static bool wants_look(const struct account *account, const struct sync_folder *folder)

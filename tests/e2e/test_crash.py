@@ -167,10 +167,15 @@ def to_the_trash(world):
     return {1: 1}
 
 
+def folder_renamed_on_both_sides(world):
+    os.rename(world.twin.tree.path("B"), world.twin.tree.path("Here"))
+    return folder_renamed_there(world)
+
+
 SCENARIOS = [pull, push, flags_here, flags_there, delete_here, delete_there, move_here, move_there,
              edit, copy_here, folder_here, folder_there, folder_deleted_there, folder_renamed_there,
-             folder_deleted_here, folder_renamed_here, inbox_removed_here, restored("root"),
-             restored("state"), rename_here, push_equal, both]
+             folder_deleted_here, folder_renamed_here, folder_renamed_on_both_sides,
+             inbox_removed_here, restored("root"), restored("state"), rename_here, push_equal, both]
 
 
 @pytest.mark.parametrize("act", SCENARIOS, ids=lambda act: act.__name__)
