@@ -76,8 +76,9 @@ struct sync_folder {
 	bool local_unproved;   /* its directory changed under the scan: files may be there unseen */
 	bool local_looked;     /* in this run: its stamps are of this run */
 	bool remote_looked;
-	bool incomplete; /* something was left undone: its stamps and MODSEQ are not committed */
-	bool failed;     /* no more of it in this run */
+	bool incomplete;  /* something was left undone: its stamps and MODSEQ are not committed */
+	bool failed;      /* no more of it in this run */
+	bool undescribed; /* the server told nothing of something that is new there */
 	bool letters_changed;
 	uint32_t letters_seen; /* bits of a..z that file names have */
 	bool letters_known;    /* they were looked for in this run */
@@ -299,6 +300,7 @@ int match_all(struct account *account, struct error *err);
 int find_copies(struct account *account, struct error *err); /* among the uploads planned */
 
 /* ---- hold.c ---- */
+void leave_undescribed(struct account *account);
 void leave_crossing(struct account *account);
 void leave_unproved(struct account *account);
 void hold_deletions(struct account *account);

@@ -176,6 +176,7 @@ int facts_fetch(struct worker *worker, struct sync_folder *folder, struct error 
 		worker_fetch_facts(worker, folder, uids, n, note_facts, &folder->snapshot, err);
 
 	free(uids);
+	folder->undescribed = any(folder, wants_facts);
 	return result;
 }
 

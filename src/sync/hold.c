@@ -44,6 +44,30 @@ void leave_crossing(struct account *account)
 		leave(account, &account->folders[i], crosses);
 }
 
+static bool may_be_there(struct account *account, const struct sync_folder *folder,
+			 const struct action *action)
+{
+	(void)account;
+	return folder->undescribed && (action->verb == VERB_UPLOAD || action->verb == VERB_REPLACE);
+}
+
+/* What the server lists and does not describe could be compared with no file: any that is sent might be it. */
+void leave_undescribed(struct account *account)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		struct sync_folder *folder = &account->folders[i];
+		unsigned n = leave(account, folder, may_be_there);
+
+		if (n == 0)
+			continue;
+		account->rules[RULES_ATTEMPTS][6]++;
+		tell_problem(
+			account, PROBLEM_PARKED, folder,
+			"%u message%s not sent: the server does not describe one that it lists", n,
+			n == 1 ? " is" : "s are");
+	}
+}
+
 static bool is_deletion(const struct action *action, enum direction direction)
 {
 	switch (action->verb) {
@@ -277,7 +301,7 @@ static void apply_guard(struct account *account, struct sync_folder *folder,
 static struct guard_folder count_deletions(struct account *account, struct sync_folder *folder)
 {
 	struct guard_folder guard = {
-		.paired = folder->paired,
+		.paired = folder->plan.verb == FOLDER_FORGET ? 0 : folder->paired,
 		.exempt = folder_is_exempt(account, folder),
 	};
 

@@ -445,6 +445,7 @@ int plan_all(struct account *account, struct error *err)
 	plan_pairings(account);
 	each_folder(account, plan_recorded);
 	each_folder(account, plan_files); /* after all that may leave a file without a record */
+	leave_undescribed(account);
 	if (find_copies(account, err) != 0)
 		return -1;
 	leave_crossing(account);
