@@ -369,6 +369,29 @@ def test_n15_one_maildir_with_two_states(user, make_twin):
     assert there(user) == {"INBOX": [*range(10), 50, 51, 52, 53]}
 
 
+def test_n16_a_device_with_an_older_program(user, devices):
+    """It finds a state that a newer one wrote, and leaves all as it is; the others go on."""
+    fill(user, "INBOX", 1, 2)
+    one, two = devices()
+    path = os.path.join(one.state, "data.mdb")
+    with open(path, "rb") as file:
+        old = file.read()
+    newer = old.replace(b"schema\1\1", b"schema\1\2")
+    assert newer != old
+    with open(path, "wb") as file:
+        file.write(newer)
+    remove(one, 1)
+    deliver(two, "INBOX", 50)
+    two.sync()
+    result = one.sync(expect=78)
+    assert "newer" in result.stdout and there(user) == {"INBOX": [1, 2, 50]}, result
+    assert here(one) == {"INBOX": [2]}
+    with open(path, "wb") as file:
+        file.write(old)
+    rounds(one, two)
+    assert_settled(user, one, two, expected={"INBOX": [2, 50]})
+
+
 def test_n17_one_with_qresync_and_one_without(user, make_twin):
     fill(user, "INBOX", *range(20))
     fill(user, "X", 50)
