@@ -10,6 +10,8 @@
 
 #include "base/file.h"
 
+#define NAMES_ROOM 32768
+
 /* "A/B/C" -> "A/B", "A" -> "."; the last level in *name. Caller frees. */
 static char *parent_of(const char *path, const char **name)
 {
@@ -19,13 +21,48 @@ static char *parent_of(const char *path, const char **name)
 	return slash != NULL ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
 }
 
+/* Whether the directory has a name of exactly these bytes; errno if it cannot be read. */
+static int lists_name(int directory, const char *name)
+{
+	struct directory_reader reader;
+	struct directory_entry entry;
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
+
+	if (fd < 0)
+		return -1;
+	directory_reader_init(&reader, fd, NAMES_ROOM);
+	do
+		result = directory_read(&reader, &entry);
+	while (result == 1 && strcmp(entry.name, name) != 0);
+	directory_reader_release(&reader);
+	close(fd);
+	return result;
+}
+
+/* Where case or accents are folded, Lists answers to lists too: two folders must not share it. */
+static int accept_existing(const struct maildir *maildir, int parent, const char *name,
+			   const char *path, struct error *err)
+{
+	switch (lists_name(parent, name)) {
+	case 1: return 0;
+	case 0:
+		return error_set(err, ERROR_REFUSED,
+				 "it would share the directory of another folder: to the file "
+				 "system of %s, %s is the same name",
+				 maildir->root, path);
+	default:
+		return error_errno(err, ERROR_LOCAL, "cannot read what is beside %s/%s",
+				   maildir->root, path);
+	}
+}
+
 /* Makes one directory durable in its parent; an existing one is success. */
 static int make_one(const struct maildir *maildir, int parent, const char *name, const char *path,
 		    struct error *err)
 {
 	if (mkdirat(parent, name, 0700) != 0) {
 		if (errno == EEXIST)
-			return 0;
+			return accept_existing(maildir, parent, name, path, err);
 		return error_errno(err, folder_trouble(errno), "cannot create %s/%s", maildir->root,
 				   path);
 	}

@@ -1,4 +1,7 @@
 /* The root, the sentinel and the tree. */
+#include <errno.h>
+#include <sys/syscall.h>
+
 #include "maildir_fixture.h"
 
 static void test_open(void)
@@ -259,6 +262,34 @@ static void test_create(void)
 	drop_root();
 }
 
+/* A file system that folds case: what is made second is there already, and listed otherwise. */
+static bool folds_case;
+
+int mkdirat(int fd, const char *name, mode_t mode)
+{
+	if (folds_case && strcmp(name, "lists") == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return (int)syscall(SYS_mkdirat, fd, name, mode);
+}
+
+static void test_create_where_case_is_folded(void)
+{
+	make_root(LAYOUT_NESTED);
+	CHECK_OK(maildir_create(maildir, "Lists", &err));
+	folds_case = true;
+	CHECK_KIND(maildir_create(maildir, "lists", &err), ERROR_REFUSED);
+	CHECK_KIND(maildir_create(maildir, "lists/below", &err), ERROR_REFUSED);
+	CU_ASSERT(!exists("Lists/below"));
+	folds_case = false;
+	CHECK_OK(maildir_create(maildir, "lists", &err));
+	folds_case = true;
+	CHECK_OK(maildir_create(maildir, "lists/below", &err)); /* it is there by this name */
+	folds_case = false;
+	drop_root();
+}
+
 static void test_rename(void)
 {
 	make_root(LAYOUT_NESTED);
@@ -384,6 +415,7 @@ int main(void)
 		{"list: maildir++", test_list_maildirpp},
 		{"list: unreadable", test_list_unreadable},
 		{"create", test_create},
+		{"create where case is folded", test_create_where_case_is_folded},
 		{"rename", test_rename},
 		{"absent", test_absent},
 		{"remove", test_remove},
