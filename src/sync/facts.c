@@ -47,10 +47,12 @@ static void check_settled(struct account *account, struct sync_folder *folder,
 
 	if (attempt == NULL || file->facts == NULL || attempt->state == ATTEMPT_OPEN)
 		return;
-	if (hash_equal(&attempt->content, &file->facts->content))
-		file->taken = true;
-	else
+	if (!hash_equal(&attempt->content, &file->facts->content)) {
 		attempt_forget(account, attempt);
+		return;
+	}
+	note_rule(account, RULES_ATTEMPTS, 1);
+	file->taken = true;
 }
 
 int facts_of_files(struct account *account, struct error *err)

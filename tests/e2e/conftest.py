@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 pytest.register_assert_rewrite("acts", "mailtwin", "dovecot", "maildirs")
 
 from dovecot import Dovecot  # noqa: E402
-from mailtwin import BINARY, TOP, Twin, assert_silent, remove_tools  # noqa: E402
+from mailtwin import BINARY, REACHED, TOP, Twin, assert_silent, remove_tools  # noqa: E402
 
 
 def pytest_sessionstart(session):
@@ -75,6 +75,13 @@ def whole_suite():
     """Skips what only the whole suite can show."""
     if LEFT_OUT:
         pytest.skip("only a part of the tests ran: not all of " + ", ".join(sorted(LEFT_OUT)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    from test_rules import counted, in_order
+    never = in_order(counted() - set(REACHED))
+    terminalreporter.write_line(f"rules reached: {len(counted()) - len(never)} of {len(counted())}"
+                                + ("; never: " if never else "") + ", ".join(never))
 
 
 def pytest_sessionfinish(session, exitstatus):

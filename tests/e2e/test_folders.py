@@ -219,6 +219,18 @@ def test_a_folder_removed_and_made_anew_there(user, twin):
     assert_settled(user, twin, expected={"A": [1, 2, 3]})
 
 
+def test_removed_here_and_made_anew_there(user, twin):
+    """What was to be removed is gone already; the new one of its name is another folder."""
+    fill(user, "A", 1, 2)
+    twin.sync()
+    remove_folder(twin, "A")
+    with user.client() as client:
+        client.delete("A")
+    fill(user, "A", 50)
+    twin.sync()
+    assert_settled(user, twin, expected={"A": [50]})
+
+
 def test_removed_on_both_sides(user, twin):
     fill(user, "A", 1)
     twin.sync()

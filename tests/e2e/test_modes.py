@@ -196,6 +196,31 @@ def test_a_limit_does_not_stop_what_is_sent(user, make_twin):
     assert_settled(user, twin, expected={"INBOX": [1]})
 
 
+def test_a_limit_of_the_server(user, twin):
+    """APPENDLIMIT tells before it is sent: named, and not one octet of it leaves."""
+    with Proxy(("127.0.0.1", user.server.plain), add=["APPENDLIMIT=2000"]) as proxy:
+        twin.set(port=proxy.port)
+        deliver(twin, "INBOX", 1)
+        deliver(twin, "INBOX", 2, size=20_000)
+        result = twin.sync(expect=1)
+        assert result.problems("refused") and result.summary["bytes_out"] < 5000, result
+        assert there(user) == {"INBOX": [1]} and here(twin) == {"INBOX": [1, 2]}
+        assert_silent(user, twin, exit=1)
+
+
+def test_what_the_server_refused_is_not_sent_again(user, twin):
+    """An empty message, which Dovecot will not have: told whenever the folder is looked at."""
+    twin.tree.deliver(b"", "INBOX", "S")
+    assert twin.sync(expect=1).problems("refused")
+    deliver(twin, "INBOX", 1)
+    user.forget_log()
+    result = twin.sync(expect=1)
+    assert result.problems("refused") and result.summary["uploaded"] == 1, result
+    user.server.wait_idle()
+    assert len([line for line in user.mutating() if "APPEND" in line]) == 1
+    assert_silent(user, twin, exit=1)
+
+
 # ---- mirror and archive ----
 
 MODES = pytest.mark.parametrize("mode", ["mirror", "archive"])
@@ -288,7 +313,7 @@ def test_archive_keeps_flags_and_lets_kept_files_go(user, make_twin):
         expunge_there(user, number)
     twin.sync()
     remove(twin, "INBOX", 1)
-    twin.run("sync")
+    twin.sync()
     assert here(twin) == {"INBOX": [2, 3]}
     assert_silent(user, twin)
 

@@ -158,3 +158,38 @@ def test_dry_run_says_and_changes_nothing(user, twin):
     user.server.wait_idle()
     assert user.mutating() == [] and files == []
     assert twin.sync().summary["uploaded"] == 1
+
+
+def cut_append(twin, *, later=None):
+    """A run whose connection breaks with an APPEND on its way; what it says is parked."""
+    server = twin.user.server
+    with Proxy(("127.0.0.1", server.plain), cut_command=(rb" APPEND ", 1)) as proxy:
+        twin.set(port=proxy.port)
+        result = twin.run("sync", "--json", later=later)
+        assert proxy.faults() == ["cut_command"], result
+    twin.set(port=server.plain)
+
+
+def test_an_append_that_was_cut_waits_a_minute(user, twin):
+    twin.sync()
+    twin.tree.deliver(mail.plain(1), letters="S")
+    cut_append(twin)
+    assert twin.sync(expect=1).problems("parked"), "the old session might store it yet"
+    assert twin.sync(later=120).summary["uploaded"] == 1
+    assert_equal(user, twin)
+    assert_quiet(user, twin)
+
+
+def test_two_tries_of_unknown_outcome_are_enough(user, twin):
+    """Each time something else was stored, so it cannot be told whether this was, and left."""
+    twin.sync()
+    twin.tree.deliver(mail.plain(1), letters="S")
+    for number, later in enumerate((None, 120)):
+        cut_append(twin, later=later)
+        with user.client() as client:
+            client.append(mail.plain(10 + number))
+    for later in (240, 360):
+        result = twin.sync(expect=1, later=later)
+        assert result.problems("parked") and result.summary["uploaded"] == 0, result
+    with user.client() as client:
+        assert len(client.fetch_all("INBOX")) == 2
