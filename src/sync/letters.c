@@ -141,13 +141,15 @@ static bool give_letters(struct account *account, struct sync_folder *folder, st
 	return given;
 }
 
-/* The map is durable in the base first, then in the file, and only then a file name uses it. */
+/* The map is durable in the base first, then in the file, and only then a file name uses it. Until the
+ * folder is complete the file is compared in every run: it may lack what the base has. */
 int letters_save(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct account *account = worker->account;
 	struct keywords_file file = {0};
 	int result;
 
+	folder->record.stamps[STAMP_KEYWORDS].racy = true;
 	state_put_folder(worker->batch, &folder->record);
 	if (state_commit(worker->batch, account->keywords, err) != 0)
 		return -1;

@@ -86,7 +86,7 @@ static int local_is_same(struct account *account, struct sync_folder *folder, bo
 		return 0;
 	for (int i = STAMP_CUR; i < STAMP_COUNT; i++) {
 		const struct stamp *stamp = &folder->record.stamps[i];
-		bool none = stamp->inode == 0 && folder->stamps[i].inode == 0;
+		bool none = stamp->inode == 0 && !stamp->racy && folder->stamps[i].inode == 0;
 
 		if (!stamp_equal(stamp, &folder->stamps[i]) && !(i == STAMP_KEYWORDS && none))
 			return 0;

@@ -330,6 +330,35 @@ def test_f13_runs_for_one_folder_leave_a_move_for_later(user, twin):
     assert_quiet(user, twin)
 
 
+def test_letters_that_a_killed_run_recorded_and_did_not_tell(user, twin):
+    """Killed between base and keywords file: the next run writes the file before it uses a letter
+    in a name, although nothing on disk has changed."""
+    world = World(user, twin)
+    start(world)
+    world.save()
+    told = os.path.join(twin.tree.path("B"), "dovecot-keywords")
+
+    def is_told(number):
+        world.restore()
+        with user.client() as client:
+            client.append(mail.plain(71), "B", flags=["todo"], date=mail.FIRST_DATE)
+        twin.crash(number)
+        user.server.wait_idle()
+        return os.path.exists(told)
+
+    first, last = 1, 100  # the point after which the file is there
+    while first < last:
+        middle = (first + last) // 2
+        first, last = (first, middle) if is_told(middle) else (middle + 1, last)
+    for number in range(last - 6, last):
+        assert not is_told(number)
+        _, calls = twin.traced_sync()
+        (written,) = [at for at, call in enumerate(calls) if "dovecot-keywords\"" in call
+                      and call.startswith("rename")]
+        (named,) = [at for at, call in enumerate(calls) if ":2,a\"" in call]
+        assert written < named, (number, calls)
+
+
 def test_f15_what_is_held_stays_held(user, twin):
     """22 of 40 vanish and are held; killed anywhere, and grown since, they are held no less."""
     world = World(user, twin)
