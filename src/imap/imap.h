@@ -305,10 +305,13 @@ int imap_append(struct imap_conn *conn, const char *mailbox, struct imap_append 
 		const struct imap_append_source *source, struct error *err);
 
 /* UID MOVE / UID COPY of the selected mailbox's messages. targets[i] is the UID of uids[i] in the target
- * from COPYUID, 0 if it was not told (no UIDPLUS, or the message was not there). ERROR_REFUSED with
- * try_create. MOVE only where CAP_MOVE. */
+ * from COPYUID, 0 if it was not told (no UIDPLUS, or the message was not there), IMAP_STAYED if the server
+ * said OK to the MOVE and the message is still where it was. ERROR_REFUSED with try_create. MOVE only
+ * where CAP_MOVE. */
+#define IMAP_STAYED UINT32_MAX
 struct imap_copy_result {
 	uint32_t uidvalidity; /* of COPYUID; 0: not told */
+	uint32_t uidnext;     /* of the target, asked afterwards; 0: not told */
 	bool try_create;
 };
 int imap_move(struct imap_conn *conn, const uint32_t *uids, size_t n, const char *mailbox,

@@ -1,5 +1,8 @@
 /* Moving, copying and destroying messages of the selected mailbox.
  *
+ * An OK alone proves nothing: behind the command, in the same write, the target's UIDNEXT is asked for, and
+ * what a MOVE leaves behind is looked for unless the server tells that as many went.
+ *
  * Destroying is done by UID and never touches what others marked: UID EXPUNGE of exactly ours, or,
  * where there is no UIDPLUS, a bare EXPUNGE only if every marked message is ours. What is gone is
  * taken from VANISHED or asked for, so that "gone" is the server's word and not our guess. */
@@ -21,6 +24,7 @@ struct transfer {
 	struct imap_copy_result *result;
 	uint32_t own_uidvalidity; /* if the target is the selected mailbox itself; else 0 */
 	bool ignored;             /* UIDPLUS is switched off: its server may lie */
+	size_t vanished;          /* of ours */
 	bool distrusted;
 	bool refused;
 	struct reply refusal;
@@ -84,11 +88,34 @@ static void transfer_code(void *ctx, const struct status_text *status)
 	take_copyuid(ctx, status);
 }
 
+static void transfer_vanished(void *ctx, uint32_t first, uint32_t last, bool earlier)
+{
+	struct transfer *work = ctx;
+	size_t from, to;
+
+	if (earlier)
+		return;
+	uid_find(work->uids, work->n, first, &from);
+	to = uid_find(work->uids, work->n, last, &to) ? to + 1 : to;
+	work->vanished += to > from ? to - from : 0;
+}
+
+static void transfer_status(void *ctx, const char *wire, const struct imap_status *status)
+{
+	struct transfer *work = ctx;
+
+	(void)wire;
+	work->result->uidnext = status->uidnext;
+}
+
+enum { STEP_TRANSFER, STEP_STATUS };
+
 static void transfer_done(void *ctx, size_t index, const struct status_text *status)
 {
 	struct transfer *work = ctx;
 
-	(void)index;
+	if (index == STEP_STATUS)
+		return;
 	if (status->condition == CONDITION_OK) {
 		take_copyuid(work, status);
 		return;
@@ -102,17 +129,29 @@ static void transfer_done(void *ctx, size_t index, const struct status_text *sta
 
 #define TRANSFER_WINDOW 8
 
-static int send_transfer(struct imap_conn *conn, const char *verb, const uint32_t *uids, size_t n,
-			 const char *mailbox, struct error *err)
+static int send_status(struct imap_conn *conn, const char *mailbox, struct error *err)
+{
+	command_begin(conn, "STATUS ");
+	if (command_string(conn, mailbox, err) < 0)
+		return -1;
+	text_puts(&conn->out, " (UIDNEXT)");
+	return command_send(conn, STEP_STATUS, 0, err);
+}
+
+static int send_transfer(struct imap_conn *conn, const char *verb, const struct transfer *work,
+			 const uint32_t *uids, size_t n, const char *mailbox, struct error *err)
 {
 	for (size_t done = 0; done < n;) {
 		command_begin(conn, verb);
 		done += command_uids(conn, uids + done, n - done, n);
 		text_putc(&conn->out, ' ');
-		if (command_string(conn, mailbox, err) < 0 || command_send(conn, 0, 0, err) < 0 ||
+		if (command_string(conn, mailbox, err) < 0 ||
+		    command_send(conn, STEP_TRANSFER, 0, err) < 0 ||
 		    queue_wait(conn, TRANSFER_WINDOW, UINT64_MAX, err) < 0)
 			return -1;
 	}
+	if (n != 0 && work->own_uidvalidity == 0 && send_status(conn, mailbox, err) < 0)
+		return -1;
 	return queue_drain(conn, err);
 }
 
@@ -125,11 +164,11 @@ static int send_present(struct imap_conn *conn, const char *verb, const struct t
 	int result;
 
 	if ((conn->capabilities & CAP_UIDPLUS) != 0)
-		return send_transfer(conn, verb, work->uids, work->n, mailbox, err);
+		return send_transfer(conn, verb, work, work->uids, work->n, mailbox, err);
 	present = xcalloc(work->n + 1, sizeof(*present));
 	result = messages_present(conn, work->uids, work->n, present, &n, err);
 	if (result == 0)
-		result = send_transfer(conn, verb, present, n, mailbox, err);
+		result = send_transfer(conn, verb, work, present, n, mailbox, err);
 	free(present);
 	return result;
 }
@@ -137,7 +176,11 @@ static int send_present(struct imap_conn *conn, const char *verb, const struct t
 static int transfer(struct imap_conn *conn, const char *verb, struct transfer *work,
 		    const char *mailbox, struct error *err)
 {
-	struct operation operation = {.ctx = work, .code = transfer_code, .done = transfer_done};
+	struct operation operation = {.ctx = work,
+				      .code = transfer_code,
+				      .vanished = transfer_vanished,
+				      .status = transfer_status,
+				      .done = transfer_done};
 	int result;
 
 	memset(work->targets, 0, work->n * sizeof(*work->targets));
@@ -158,12 +201,31 @@ static int transfer(struct imap_conn *conn, const char *verb, struct transfer *w
 	return result;
 }
 
+static int find_stayed(struct imap_conn *conn, const struct transfer *work, struct error *err)
+{
+	uint32_t *present = xcalloc(work->n + 1, sizeof(*present));
+	size_t n, at;
+	int result = messages_present(conn, work->uids, work->n, present, &n, err);
+
+	for (size_t i = 0; i < n && result == 0; i++) {
+		if (uid_find(work->uids, work->n, present[i], &at))
+			work->targets[at] = IMAP_STAYED;
+	}
+	free(present);
+	return result;
+}
+
 int imap_move(struct imap_conn *conn, const uint32_t *uids, size_t n, const char *mailbox,
 	      uint32_t *targets, struct imap_copy_result *result, struct error *err)
 {
 	struct transfer work = {.uids = uids, .n = n, .targets = targets, .result = result};
+	uint32_t before = conn->exists;
 
-	return transfer(conn, "UID MOVE", &work, mailbox, err);
+	if (transfer(conn, "UID MOVE", &work, mailbox, err) < 0)
+		return -1;
+	if (work.vanished >= n || conn->exists + n <= before)
+		return 0;
+	return find_stayed(conn, &work, err);
 }
 
 int imap_copy(struct imap_conn *conn, const uint32_t *uids, size_t n, const char *mailbox,

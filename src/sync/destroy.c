@@ -266,6 +266,20 @@ static void leave_the_rest(struct destruction *d)
 	tell_left(d, PROOF_DOUBTFUL, "the server does not say what is there");
 }
 
+/* Without UIDPLUS this is how it is; with it, the server said OK and did nothing. */
+static void tell_marked(struct destruction *d, size_t left)
+{
+	if ((imap_capabilities(d->worker->conn) & CAP_UIDPLUS) == 0)
+		log_verbose("%s: %zu messages are marked as deleted only: others have marked mail "
+			    "there too, and the server cannot remove single messages",
+			    d->folder->plan.name, left);
+	else
+		tell_problem(d->account, PROBLEM_REFUSED, d->folder,
+			     "the server did not remove %zu message%s, which stay%s marked as "
+			     "deleted until the next run",
+			     left, left == 1 ? "" : "s", left == 1 ? "s" : "");
+}
+
 int destroy_remote(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct destruction d = {.worker = worker, .account = worker->account, .folder = folder};
@@ -282,10 +296,8 @@ int destroy_remote(struct worker *worker, struct sync_folder *folder, struct err
 		result = imap_destroy(worker->conn, uids, n, gone, &d, &left, err);
 	if (result == 0)
 		leave_the_rest(&d);
-	if (left != 0)
-		log_verbose("%s: %zu messages are marked as deleted only: others have marked mail "
-			    "there too, and the server cannot remove single messages",
-			    folder->plan.name, left);
+	if (left != 0 && result == 0)
+		tell_marked(&d, left);
 	if (state_commit(worker->batch, d.account->keywords, result == 0 ? err : &late) != 0)
 		result = -1;
 	free(uids);

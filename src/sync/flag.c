@@ -1,5 +1,7 @@
 /* Flags: deltas on both sides, then the record says what each side has now: here what the file name says,
- * there what the server answered, not what was asked for. So a flag that a server drops does not flap. */
+ * there what the server answered, not what was asked for. So a flag that a server drops does not flap.
+ * Of flags that were not asked for the answer says nothing: what another device changed since the look is
+ * left for the next one, which must still see it as a change. */
 #include "sync/account.h"
 
 #include <stdlib.h>
@@ -127,11 +129,18 @@ static struct flag_job *find_job(struct flagging *f, uint32_t uid)
 
 static void answered(void *ctx, uint32_t uid, struct flags flags)
 {
-	struct flag_job *job = find_job(ctx, uid);
+	struct flagging *f = ctx;
+	struct keyword_pool *pool = f->account->keywords;
+	struct flag_job *job = find_job(f, uid);
+	const struct flag_change *change;
+	struct flags asked_for;
 
 	if (job == NULL)
 		return;
-	job->remote = flags;
+	change = &job->action->flags;
+	asked_for = flags_union(pool, change->remote_add, change->remote_remove);
+	job->remote = flags_union(pool, flags_minus(pool, job->action->remote, asked_for),
+				  flags_intersection(pool, flags, asked_for));
 	job->answered = true;
 }
 
@@ -193,6 +202,57 @@ static void settle_requests(struct flagging *f, const struct requests *requests)
 	}
 }
 
+/* ---- what was answered OK and not told ---- */
+
+static bool asked_remote(const struct flag_job *job)
+{
+	return !flags_empty(job->action->flags.remote_add) ||
+	       !flags_empty(job->action->flags.remote_remove);
+}
+
+static void told_now(void *ctx, const struct imap_facts *facts)
+{
+	answered(ctx, facts->uid, facts->flags);
+}
+
+/* System flags only: keywords may be dropped by servers that say that they keep them. */
+static bool was_not_done(const struct flag_job *job)
+{
+	const struct flag_change *change = &job->action->flags;
+
+	return !job->answered || (change->remote_add.system & ~job->remote.system) != 0 ||
+	       (change->remote_remove.system & job->remote.system) != 0;
+}
+
+/* A server need not tell flags that are as they were, or it did nothing: it is asked. */
+static int verify(struct flagging *f, struct error *err)
+{
+	uint32_t *uids = xcalloc(f->n + 1, sizeof(*uids));
+	size_t n = 0, undone = 0;
+	int result = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		if (asked_remote(&f->jobs[i]) && !f->jobs[i].answered && !f->jobs[i].failed)
+			uids[n++] = f->jobs[i].action->uid;
+	}
+	if (n != 0)
+		result = worker_fetch_facts(f->worker, f->folder, uids, n, told_now, f, err);
+	for (size_t i = 0; i < n && result == 0; i++) {
+		struct flag_job *job = find_job(f, uids[i]);
+
+		job->failed = was_not_done(job);
+		undone += job->failed && job->answered; /* else it is gone */
+		f->folder->incomplete |= job->failed;
+	}
+	if (undone != 0)
+		tell_problem(f->account, PROBLEM_REFUSED, f->folder,
+			     "the server said OK to a change of flags of %zu message%s and did not "
+			     "make it",
+			     undone, undone == 1 ? "" : "s");
+	free(uids);
+	return result;
+}
+
 static int store(struct flagging *f, struct error *err)
 {
 	struct requests requests = {0};
@@ -207,6 +267,8 @@ static int store(struct flagging *f, struct error *err)
 						 answered, f, err);
 		if (result == 0)
 			settle_requests(f, &requests);
+		if (result == 0)
+			result = verify(f, err);
 	}
 	for (size_t i = 0; i < requests.n; i++)
 		free((void *)(uintptr_t)requests.list[i].uids);
@@ -287,7 +349,6 @@ static int change_file(struct flagging *f, struct flag_job *job, struct error *e
 static int book(struct flagging *f, struct flag_job *job, struct arena *arena, struct error *err)
 {
 	const struct flag_change *change = &job->action->flags;
-	bool asked_remote = !flags_empty(change->remote_add) || !flags_empty(change->remote_remove);
 	struct record record;
 	int found;
 
@@ -298,7 +359,7 @@ static int book(struct flagging *f, struct flag_job *job, struct arena *arena, s
 				 &record, err);
 	if (found <= 0)
 		return found;
-	if (asked_remote && job->answered)
+	if (asked_remote(job) && job->answered)
 		tell_change(f->account, CHANGE_FLAGS_REMOTE, f->folder, job->action->uid,
 			    job->action->base, NULL);
 	if (!f->folder->read_only || f->account->config->mode != MODE_TWO_WAY)

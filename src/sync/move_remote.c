@@ -18,6 +18,7 @@ struct remote_moves {
 	struct record *sources;  /* of each */
 	struct attempt *attempts;
 	struct stored *stored; /* what became of each */
+	bool borne_out;        /* by the target's UIDNEXT */
 	bool *stays;           /* the original could be marked as deleted only */
 	size_t n;
 };
@@ -85,23 +86,42 @@ static int destroy_originals(struct remote_moves *m, const uint32_t *uids, struc
 	size_t left;
 
 	memset(m->stays, true, m->n * sizeof(*m->stays));
+	if (!m->borne_out)
+		return 0;
 	return imap_destroy(m->worker->conn, uids, m->n, original_gone, m, &left, err);
+}
+
+/* A server that says OK and stores nothing must not make us destroy the original, nor believe a UID: what
+ * it names must be below the target's UIDNEXT, or that must have moved. */
+static bool is_borne_out(const struct remote_moves *m, const uint32_t *targets,
+			 const struct imap_copy_result *answer)
+{
+	if (answer->uidnext == 0) /* not told */
+		return true;
+	for (size_t i = 0; i < m->n; i++) {
+		if (targets[i] != IMAP_STAYED && targets[i] >= answer->uidnext)
+			return false;
+	}
+	return answer->uidvalidity != 0 || answer->uidnext > m->to->status.uidnext;
 }
 
 static int send_moves(struct remote_moves *m, const uint32_t *uids, uint32_t *targets,
 		      struct imap_copy_result *result, struct error *err)
 {
-	bool can_move = (imap_capabilities(m->worker->conn) & CAP_MOVE) != 0;
+	struct imap_conn *conn = m->worker->conn;
+	bool can_move = (imap_capabilities(conn) & CAP_MOVE) != 0;
 
-	if (worker_select(m->worker, m->from, err) != 0)
+	if (worker_select(m->worker, m->from, err) != 0 ||
+	    (m->copy || !can_move ? imap_copy : imap_move)(conn, uids, m->n, m->to->wire_now,
+							   targets, result, err) != 0)
 		return -1;
-	if (m->copy || !can_move) {
-		if (imap_copy(m->worker->conn, uids, m->n, m->to->wire_now, targets, result, err) !=
-		    0)
-			return -1;
-		return m->copy ? 0 : destroy_originals(m, uids, err);
+	m->borne_out = is_borne_out(m, targets, result);
+	for (size_t i = 0; i < m->n; i++) {
+		m->stays[i] = targets[i] == IMAP_STAYED;
+		if (m->stays[i])
+			targets[i] = 0;
 	}
-	return imap_move(m->worker->conn, uids, m->n, m->to->wire_now, targets, result, err);
+	return m->copy || can_move ? 0 : destroy_originals(m, uids, err);
 }
 
 /* The file's flags against those that the copy got from its original. */
@@ -144,9 +164,7 @@ static void book_move(struct remote_moves *m, size_t i)
 	action->done = true;
 	if (!m->copy)
 		book_original(m, i);
-	/* Without a file it is new there in the next run; one that was not found is looked for by
-	 * its attempt. */
-	if (action->base == NULL || stored->uid == 0) {
+	if (action->base == NULL) { /* it is new there in the next run */
 		m->to->incomplete = true;
 		return;
 	}
@@ -180,14 +198,14 @@ static void note_targets(struct remote_moves *m, const uint32_t *targets,
 {
 	bool uidplus =
 		(imap_capabilities(m->worker->conn) & CAP_UIDPLUS) != 0 && answer->uidvalidity != 0;
-	bool believed = answer->uidvalidity == m->to->status.uidvalidity;
+	bool believed = m->borne_out && answer->uidvalidity == m->to->status.uidvalidity;
 
 	for (size_t i = 0; i < m->n; i++) {
 		struct action *action = m->actions[i];
 		struct flags flags = m->copy ? m->sources[i].remote : action->remote;
 
 		m->stored[i] = (struct stored){.wanted = flags, .flags = flags};
-		if (uidplus && targets[i] == 0) { /* it was not there any more */
+		if (uidplus && targets[i] == 0 && !m->stays[i]) { /* it was not there any more */
 			undo(m, action);
 		} else if (action->base != NULL && believed) {
 			m->stored[i].uid = targets[i];
@@ -218,6 +236,30 @@ static int find_targets(struct remote_moves *m, struct error *err)
 	return result;
 }
 
+/* It did not happen, or nobody knows: the record stays, and the attempt tells the next run what to look
+ * for. One that another device took away meanwhile is no fault of the server's. */
+static void leave_undone(struct remote_moves *m)
+{
+	bool can_move = (imap_capabilities(m->worker->conn) & CAP_MOVE) != 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct action *action = m->actions[i];
+		bool done = action->base != NULL ? m->stored[i].uid != 0
+						 : m->borne_out && !(can_move && m->stays[i]);
+
+		if (action->skipped || done)
+			continue;
+		action_skip(m->account, action);
+		n += m->stays[i] || m->copy;
+	}
+	if (n != 0)
+		tell_problem(m->account, PROBLEM_REFUSED, m->from,
+			     "the server did not carry out the %s of %zu message%s to %s; the next "
+			     "run looks what became of it",
+			     m->copy ? "copy" : "move", n, n == 1 ? "" : "s", m->to->plan.name);
+}
+
 static int settle_moves(struct remote_moves *m, struct error *err)
 {
 	struct error cause;
@@ -226,6 +268,7 @@ static int settle_moves(struct remote_moves *m, struct error *err)
 	if (result != 0 && error_is_local_to_folder(err))
 		result = 0; /* the attempts stay, and the next run looks */
 	cause = *err;
+	leave_undone(m);
 	for (size_t i = 0; i < m->n; i++) {
 		if (!m->actions[i]->skipped)
 			book_move(m, i);

@@ -251,33 +251,31 @@ static void forget_or_cut(struct upload *u, struct action *action)
 	}
 }
 
+/* What the server dropped again is sent once more, as a change; what another device has set already is one
+ * too, for the next look. */
 static void book(struct upload *u, struct sending *sending)
 {
+	struct keyword_pool *pool = u->account->keywords;
 	const struct stored *stored = &sending->stored;
+	struct flags lost = flags_minus(pool, stored->wanted, stored->flags);
 	struct action *action = sending->action;
 	struct record record = {
 		.uid = stored->uid,
 		.state = RECORD_PAIRED,
 		.base = action->base,
 		.local = action->local,
-		.remote = stored->flags,
-		.size = sending->told ? sending->facts.size : (uint32_t)action->file->wire_size,
-		.date = sending->told ? sending->facts.date : action->file->mtime,
+		.remote = flags_intersection(pool, stored->wanted, stored->flags),
+		.size = sending->facts.size,
+		.date = sending->facts.date,
+		.id = sending->facts.id,
 		.inode = action->file->inode,
 		.trace = file_trace(action->file->mtime, action->file->size),
 		.content = action->file->content,
 		.header = action->file->header,
 	};
 
-	if (sending->told) {
-		struct flags lost =
-			flags_minus(u->account->keywords, stored->wanted, stored->flags);
-
-		/* What the server dropped again is sent once more, as a change. */
-		record.id = sending->facts.id;
-		record.local = flags_minus(u->account->keywords, record.local, lost);
-		u->folder->incomplete |= !flags_empty(lost);
-	}
+	record.local = flags_minus(pool, record.local, lost);
+	u->folder->incomplete |= !flags_empty(lost);
 	forget_or_cut(u, action);
 	state_put_record(u->worker->batch, u->folder->record.id, &record);
 	state_delete_attempt(u->worker->batch, u->folder->record.id, action->base);
@@ -376,9 +374,33 @@ static int restore(struct upload *u)
 	return result;
 }
 
+/* A UID of APPENDUID that has neither the size nor the date that was sent is that of another message. */
+static bool forget_strangers(struct upload *u)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < u->n; i++) {
+		struct sending *sending = &u->list[i];
+
+		if (!sending->told || sending->facts.size == sending->action->file->wire_size ||
+		    sending->facts.date == sending->attempt.date ||
+		    sending->stored.uid != u->appends[i].uid)
+			continue;
+		sending->stored.uid = 0;
+		sending->stored.flags = sending->stored.wanted;
+		sending->told = false;
+		any = true;
+	}
+	return any;
+}
+
 static int look_at_stored(struct upload *u)
 {
-	return find_unnamed(u) != 0 || ask_facts(u) != 0 || restore(u) != 0 ? -1 : 0;
+	if (find_unnamed(u) != 0 || ask_facts(u) != 0)
+		return -1;
+	if (forget_strangers(u) && (find_unnamed(u) != 0 || ask_facts(u) != 0))
+		return -1;
+	return restore(u);
 }
 
 /* ---- a batch ---- */
@@ -389,7 +411,7 @@ static void book_outcome(struct upload *u, size_t i)
 
 	switch (u->appends[i].outcome) {
 	case OUTCOME_DONE:
-		if (sending->stored.uid != 0)
+		if (sending->told)
 			book(u, sending);
 		else
 			in_doubt(u, sending, NOT_SHOWN);

@@ -240,10 +240,10 @@ class Twin:
         """A sync that is killed at its number-th effect. exit is 137 if it came so far."""
         return self.run("sync", *args, before=[tool("crashat"), str(number)], traced=True)
 
-    def hold(self, number, act, *args):
+    def hold(self, number, act, *args, mode="-s"):
         """A sync that is held at its number-th effect while act happens; act is not called if it
-        does not come so far. Returns the exit status."""
-        process = subprocess.Popen([tool("crashat"), "-s", str(number), *self.command("sync", *args)],
+        does not come so far. Mode -l: at its number-th effect or look. Returns the exit status."""
+        process = subprocess.Popen([tool("crashat"), mode, str(number), *self.command("sync", *args)],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                    stdin=subprocess.DEVNULL, start_new_session=True,
                                    env=self.environment(traced=True))
@@ -260,9 +260,14 @@ class Twin:
                 process.kill()
                 process.wait()
 
-    def count_effects(self, *args):
-        result = self.run("sync", *args, before=[tool("crashat"), "0"], traced=True)
+    def count_effects(self, *args, mode=()):
+        result = self.run("sync", *args, before=[tool("crashat"), *mode, "0"], traced=True)
         return int(re.search(r"^crashat: (\d+)$", result.stderr, re.M).group(1))
+
+    def fail(self, number, error):
+        """A sync --json whose number-th effect on a file fails with that errno, once."""
+        return self.run("sync", "--json", traced=True,
+                        before=[tool("crashat"), "-e", str(error), str(number)])
 
     def traced_sync(self, *args):
         """sync --json under strace: (result, lines of calls that change files outside the state

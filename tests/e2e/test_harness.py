@@ -1,4 +1,5 @@
 """The harness itself: what the other tests rely on is seen to work, without mailtwin."""
+import errno
 import imaplib
 import os
 import signal
@@ -88,6 +89,24 @@ def test_crashat_keeps_signals():
     assert done.returncode == 128 + signal.SIGTERM
 
 
+@pytest.mark.parametrize("mode", ["-s", "-l"])
+def test_crashat_holds_before_the_effect(tmp_path, mode):
+    """The fourth of the script: b and c are there, and nothing more happens."""
+    run = subprocess.Popen([tool("crashat"), mode, "4", "sh", "-c", SCRIPT], cwd=tmp_path)
+    _, status = os.waitpid(run.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    found = sorted(os.listdir(tmp_path / "a"))
+    os.kill(run.pid, signal.SIGCONT)
+    assert (found, run.wait(60)) == (["b", "c"], 7)
+
+
+def test_crashat_lets_one_effect_fail(tmp_path):
+    done = subprocess.run([tool("crashat"), "-e", str(errno.ENOSPC), "1", "mkdir", "a"], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert "No space left" in done.stderr and done.returncode == 1
+    assert not (tmp_path / "a").exists()
+
+
 def test_later_moves_the_clock():
     env = dict(os.environ, LD_PRELOAD=tool("later.so"), LATER="100000")
     moved = int(subprocess.run(["date", "+%s"], env=env, capture_output=True, text=True).stdout)
@@ -131,6 +150,18 @@ def test_proxy_cuts_inside_a_literal(user):
         assert proxy.faults() == ["cut_client"]
     with user.client() as client:
         assert client.fetch_all() == {}
+
+
+@pytest.mark.parametrize("literal", ["{%d}", "{%d+}"])
+def test_proxy_refuses_a_command_with_its_literal(user, literal):
+    with Proxy(("127.0.0.1", user.server.plain), refuse=[(rb" APPEND", b"OK not done")]) as proxy:
+        with open_through(proxy, user) as client:
+            client.imap.send(b"A1 APPEND INBOX " + (literal % 14).encode() + b"\r\n")
+            if "+" not in literal:
+                assert client.imap.readline().startswith(b"+")
+            client.imap.send(b"Subject: a\r\n\r\n\r\n")
+            assert client.imap.readline() == b"A1 OK not done\r\n"
+            assert client.fetch_all() == {}
 
 
 def test_proxy_speaks_tls_on_both_sides(user):

@@ -6,8 +6,8 @@ import re
 import pytest
 
 import mail
-from acts import (assert_settled, deliver, expunge_there, file_of, fill, here, store_there,
-                  there)
+from acts import (assert_settled, deliver, expunge_there, file_of, fill, flags_there, here,
+                  store_there, there, uid_of)
 from proxy import Proxy
 
 
@@ -369,9 +369,80 @@ def test_a_mailbox_made_anew_between_the_look_and_the_act(user, synced, act):
     with Anew(user, selects) as proxy:
         result = sync_through(synced, proxy)
         sent = proxy.commands()
-    assert result.exit == 1 and "made anew" in result.problems()[0]["message"], result
+    assert result.exit == 1, result
+    assert any("made anew" in problem["message"] for problem in result.problems()), result
     assert result.summary["downloaded"] == 0
     assert not [command for command in sent
                 if re.search(" UID (STORE|MOVE|COPY|EXPUNGE) ", command)], sent
-    synced.sync()
+    synced.run("sync", later=120)
     assert_lost_nothing(user, synced, expected)
+
+
+def next_uids(user, folder):
+    with user.client() as client:
+        return client.uidvalidity(folder), client.status(folder, "UIDNEXT")
+
+
+SAID = pytest.mark.parametrize("said", ["bare", "uid"])
+
+
+@SAID
+@pytest.mark.parametrize("hide", [[], ["UIDPLUS"], ["LITERAL+"]], ids=["all", "no-uidplus", "no-literal"])
+def test_an_append_that_is_not_done(user, synced, hide, said):
+    """OK, and nothing stored: what counts as sent would be removed here by the next run."""
+    deliver(synced, "INBOX", 20, 21)
+    validity, uid = next_uids(user, "INBOX")
+    code = b"[APPENDUID %d %d:%d] " % (validity, uid, uid + 1) if said == "uid" else b""
+    with lying(user, hide=hide, refuse=[(rb" APPEND", b"OK " + code + b"done")]) as proxy:
+        assert sync_through(synced, proxy).problems("parked")
+    for later in (None, 120):
+        synced.run("sync", later=later)
+    assert_lost_nothing(user, synced, {**ALL, "INBOX": [*range(12), 20, 21]})
+
+
+def test_appenduid_names_the_mail_of_another_device(user, synced):
+    """Both came after our look; ours must not be tied to the other's."""
+    deliver(synced, "INBOX", 20)
+
+    class Shifting(Lying):
+        def _server_rules(self, connection, line):
+            if b"APPENDUID" in line:
+                fill(user, "INBOX", 30)
+            return super()._server_rules(connection, line)
+
+    def other(match):
+        return b"[APPENDUID " + match.group(1) + b" %d]" % (int(match.group(2)) + 1)
+
+    with Shifting(("127.0.0.1", user.server.plain),
+                  replace=[(rb"\[APPENDUID (\d+) (\d+)\]", other)]) as proxy:
+        sync_through(synced, proxy)
+    synced.run("sync")
+    os.unlink(file_of(synced, 20).path)
+    synced.run("sync")
+    assert_lost_nothing(user, synced, {**ALL, "INBOX": [*range(12), 30]})
+
+
+@SAID
+@pytest.mark.parametrize("hide", [[], ["MOVE"], ["MOVE", "UIDPLUS"]], ids=["move", "copy", "poor"])
+def test_a_move_that_is_not_done(user, synced, hide, said):
+    synced.tree.move(file_of(synced, 3), "A")
+    validity, uid = next_uids(user, "A")
+    code = b"[COPYUID %d %d %d] " % (validity, uid_of(user, 3), uid) if said == "uid" else b""
+    with lying(user, hide=hide, refuse=[(rb"UID (MOVE|COPY)", b"OK " + code + b"done")]) as proxy:
+        sync_through(synced, proxy)
+    assert 3 in there(user)["INBOX"], "the original goes only when its copy is seen"
+    for later in (None, 120):
+        synced.run("sync", later=later)
+    assert_lost_nothing(user, synced, {"INBOX": [0, 1, 2, *range(4, 12)], "A": [3, *range(50, 55)]})
+
+
+@pytest.mark.parametrize("answer", [b"OK done", b"NO no", b"BAD what"])
+@pytest.mark.parametrize("command", [rb"UID STORE", rb"UID EXPUNGE"])
+def test_a_change_that_is_not_done(user, synced, command, answer):
+    os.unlink(file_of(synced, 3).path)
+    synced.tree.add_letters(file_of(synced, 4), "F")
+    with lying(user, refuse=[(command, answer)]) as proxy:
+        assert sync_through(synced, proxy).problems()
+    synced.run("sync")
+    assert_lost_nothing(user, synced, {**ALL, "INBOX": [0, 1, 2, *range(4, 12)]})
+    assert "\\Flagged" in flags_there(user)[4]

@@ -1,23 +1,30 @@
-/* crashat [-s] N program [argument...]
+/* crashat [-s | -l | -e ERRNO] N program [argument...]
  *
  * Runs a program and kills it, with all its threads and children, at the entry of the N-th
  * system call that could change something outside the process: a file, a directory or what
  * is sent to a peer. The call itself does not happen, so the world is left as it was after
- * N - 1 effects. With N = 0 nothing is killed and the number of such calls is printed on
+ * N - 1 effects. With N = 0 nothing happens and the number of such calls is printed on
  * standard error as "crashat: COUNT".
  *
- * With -s the program is held there instead: this tool stops itself (SIGSTOP), and when it is
- * continued, the call happens and the program goes on. So something can be done in its midst.
+ *   -s        instead of the end, a pause: this tool stops itself (SIGSTOP), and when it is
+ *             continued, the call happens and the program goes on. So something can be done in
+ *             its midst.
+ *   -l        the same, and what looks at the mail counts too: directories read, files found or
+ *             opened below one, answers received.
+ *   -e ERRNO  instead of the end, a failure: the N-th effect on a file is not carried out but
+ *             fails with that number, once.
  *
  * strace's fault injection counts by name of the call and by thread, which leaves points of
  * a program with threads that no number reaches; this tool has one count for all of them.
  *
  * The exit status is the program's own (128 + signal if one ended it), 137 when it was
  * killed here, 125 when tracing itself failed. Only x86-64 and arm64 Linux 5.3 and later. */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +32,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,7 +41,17 @@ enum { KILLED = 137, FAILED = 125 };
 static const int options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 			   PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
 
-static const char *const usage = "usage: crashat [-s] N program [argument...]\n";
+static const char *const usage = "usage: crashat [-s | -l | -e ERRNO] N program [argument...]\n";
+
+enum mode { MODE_KILL, MODE_HOLD, MODE_FAIL };
+
+static struct {
+	enum mode mode;
+	bool looks;    /* count too */
+	int error;     /* MODE_FAIL */
+	pid_t failing; /* the task whose call must return it; 0: none */
+	uint64_t n, count;
+} plan;
 
 static bool opens_for_change(uint64_t flags)
 {
@@ -132,6 +150,44 @@ static bool is_report(const struct __ptrace_syscall_info *info)
 	       (info->entry.args[0] == STDOUT_FILENO || info->entry.args[0] == STDERR_FILENO);
 }
 
+/* Below the root of a Maildir or a state directory all is opened from a directory; what the loader
+ * and the libraries open has absolute names. */
+static bool is_look(const struct __ptrace_syscall_info *info)
+{
+	bool below = (int)info->entry.args[0] != AT_FDCWD;
+
+	switch (info->entry.nr) {
+	case SYS_openat:
+	case SYS_openat2: return below;
+#ifdef SYS_newfstatat
+	case SYS_newfstatat: return below && (info->entry.args[3] & AT_EMPTY_PATH) == 0;
+#endif
+	case SYS_statx: return below && (info->entry.args[2] & AT_EMPTY_PATH) == 0;
+	case SYS_getdents64:
+	case SYS_recvfrom: return true;
+	default: return false;
+	}
+}
+
+static bool is_on_file(pid_t pid, const struct __ptrace_syscall_info *info)
+{
+	char link[64], target[8];
+
+	if (changes_names(info->entry.nr) || !changes_data(info->entry.nr))
+		return true;
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)pid, (int)info->entry.args[0]);
+	return readlink(link, target, sizeof(target)) > 0 && target[0] == '/';
+}
+
+static bool counts(pid_t pid, const struct __ptrace_syscall_info *info)
+{
+	bool effect = !is_report(info) && is_effect(pid, info);
+
+	if (plan.looks)
+		return effect || is_look(info);
+	return effect && (plan.mode != MODE_FAIL || is_on_file(pid, info));
+}
+
 /* All tasks seen, so that each can be killed: a child may have a process group of its own. */
 static struct {
 	pid_t *pids;
@@ -213,8 +269,43 @@ static bool task_known(pid_t pid)
 	return false;
 }
 
-/* True when this stop is the N-th effect. */
-static bool is_the_point(pid_t pid, int status, uint64_t n, uint64_t *count)
+/* The call of a task that stopped at its entry becomes none. */
+static int cancel_call(pid_t pid)
+{
+#if defined(__x86_64__)
+	return (int)ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, regs.orig_rax), (void *)-1L);
+#elif defined(__aarch64__)
+	int none = -1;
+	struct iovec io = {&none, sizeof(none)};
+
+	return (int)ptrace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &io);
+#endif
+}
+
+/* What a call returns, at its exit. */
+static int set_result(pid_t pid, long result)
+{
+#if defined(__x86_64__)
+	return (int)ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, regs.rax), (void *)result);
+#elif defined(__aarch64__)
+	struct user_regs_struct regs;
+	struct iovec io = {&regs, sizeof(regs)};
+
+	if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &io) != 0)
+		return -1;
+	regs.regs[0] = (unsigned long long)result;
+	return (int)ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &io);
+#endif
+}
+
+static void fail_call(pid_t pid)
+{
+	if (cancel_call(pid) == 0)
+		plan.failing = pid;
+}
+
+/* True when this stop is the N-th call that counts. */
+static bool is_the_point(pid_t pid, int status)
 {
 	struct __ptrace_syscall_info info;
 
@@ -222,9 +313,23 @@ static bool is_the_point(pid_t pid, int status, uint64_t n, uint64_t *count)
 		return false;
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) <= 0)
 		return false;
-	if (info.op != PTRACE_SYSCALL_INFO_ENTRY || is_report(&info) || !is_effect(pid, &info))
-		return false;
-	return ++*count == n;
+	if (info.op == PTRACE_SYSCALL_INFO_EXIT && plan.failing == pid) {
+		set_result(pid, -plan.error);
+		plan.failing = 0;
+	}
+	return info.op == PTRACE_SYSCALL_INFO_ENTRY && counts(pid, &info) && ++plan.count == plan.n;
+}
+
+/* False: all is over. */
+static bool act(pid_t pid)
+{
+	switch (plan.mode) {
+	case MODE_HOLD: raise(SIGSTOP); return true;
+	case MODE_FAIL: fail_call(pid); return true;
+	case MODE_KILL: break;
+	}
+	kill_all();
+	return false;
 }
 
 static int exit_status(int status)
@@ -233,7 +338,7 @@ static int exit_status(int status)
 }
 
 /* Until the first process has ended and no task is left. */
-static int follow(pid_t first, uint64_t n, bool hold, uint64_t *count)
+static int follow(pid_t first)
 {
 	int status, result = FAILED;
 	pid_t pid;
@@ -251,43 +356,61 @@ static int follow(pid_t first, uint64_t n, bool hold, uint64_t *count)
 		}
 		known = task_known(pid);
 		tasks_add(pid);
-		if (is_the_point(pid, status, n, count)) {
-			if (!hold) {
-				kill_all();
-				return KILLED;
-			}
-			raise(SIGSTOP);
-		}
+		if (is_the_point(pid, status) && !act(pid))
+			return KILLED;
 		ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)signal_of(status, known));
 	}
 	return result;
 }
 
+static bool number_of(const char *text, uint64_t *number)
+{
+	char *end;
+
+	*number = strtoull(text, &end, 10);
+	return *text != '\0' && *end == '\0';
+}
+
+/* The program and its arguments; NULL if this is no such command. */
+static char **read_plan(int argc, char *argv[])
+{
+	uint64_t value;
+	int option;
+
+	while ((option = getopt(argc, argv, "+sle:")) != -1) {
+		plan.mode = option == 'e' ? MODE_FAIL : MODE_HOLD;
+		plan.looks = option == 'l';
+		if (option == '?' || (option == 'e' && !number_of(optarg, &value)))
+			return NULL;
+		if (option == 'e')
+			plan.error = (int)value;
+	}
+	if (argc - optind < 2 || !number_of(argv[optind], &plan.n))
+		return NULL;
+	return argv + optind + 1;
+}
+
 int main(int argc, char *argv[])
 {
-	bool hold = argc > 1 && strcmp(argv[1], "-s") == 0;
-	uint64_t n, count = 0;
-	char *end;
+	char **program = read_plan(argc, argv);
 	pid_t first;
 	int status;
 
-	argc -= hold;
-	argv += hold;
-	if (argc < 3 || (n = strtoull(argv[1], &end, 10), *end != '\0')) {
+	if (program == NULL) {
 		fputs(usage, stderr);
 		return 64;
 	}
-	first = start(argv + 2);
+	first = start(program);
 	if (first < 0 || waitpid(first, &status, 0) != first || !WIFSTOPPED(status) ||
 	    ptrace(PTRACE_SETOPTIONS, first, NULL, (void *)(intptr_t)options) != 0) {
-		fprintf(stderr, "crashat: cannot trace %s: %s\n", argv[2], strerror(errno));
+		fprintf(stderr, "crashat: cannot trace %s: %s\n", program[0], strerror(errno));
 		return FAILED;
 	}
 	tasks_add(first);
 	ptrace(PTRACE_SYSCALL, first, NULL, NULL);
-	status = follow(first, n, hold, &count);
-	if (n == 0)
-		fprintf(stderr, "crashat: %llu\n", (unsigned long long)count);
+	status = follow(first);
+	if (plan.n == 0)
+		fprintf(stderr, "crashat: %llu\n", (unsigned long long)plan.count);
 	free(tasks.pids);
 	return status;
 }

@@ -18,8 +18,8 @@ Rules of one connection (all may be given at once):
     cut_client, cut_server   close after so many bytes from the client, or from the server
     cut_at          (regex, k): close before the k-th line of the server that matches
     cut_command     (regex, k): close before the k-th line of the client that matches
-    refuse          [(regex, text)]: a command that matches is not passed on; the answer is the
-                    text after its tag (not for commands with literals)
+    refuse          [(regex, text)]: a command that matches is not passed on, nor are its literals;
+                    the answer is the text after its tag (a refusal, or a lie: OK and nothing done)
     delay           seconds for each way
     times           how many faults (cuts, dropped replies) there may be in all, default any
 """
@@ -48,6 +48,7 @@ class Connection:
         self.commands = []
         self.bytes = collections.Counter()
         self.faults = []
+        self.refused = None  # the answer to the command whose literals come now
         self.turns = 0
         self.started = time.monotonic()
         self._last = None
@@ -192,18 +193,28 @@ class Proxy:
 
     async def _client_rules(self, connection, line, fresh, client):
         if not fresh:
-            return line
+            return await self._swallow(connection, line, client) if connection.refused else line
         connection.commands.append(line.rstrip(b"\r\n").decode("utf-8", "replace"))
         self._match(connection, self.cut_command, line, "cut_command")
         for pattern, text in self.refuse:
             if pattern.search(line) and b" " in line:
                 connection.faults.append("refuse")
-                client.write(line.split(b" ")[0] + b" " + text + b"\r\n")
-                await client.drain()
-                return None
+                connection.refused = line.split(b" ")[0] + b" " + text + b"\r\n"
+                return await self._swallow(connection, line, client)
         if OPAQUE.match(line):
             connection.opaque = True
         return line
+
+    @staticmethod
+    async def _swallow(connection, line, client):
+        """A line of a command that is refused: asks for its literal, or answers at its end."""
+        literal = LITERAL.search(line)
+        if not literal:
+            client.write(connection.refused)
+            connection.refused = None
+        elif not literal.group(2):
+            client.write(b"+ go on\r\n")
+        await client.drain()
 
     def _server_rules(self, connection, line):
         self._match(connection, self.cut_at, line, "cut_at")

@@ -475,37 +475,73 @@ static void test_destroy(void)
 	}
 }
 
-/* ---- copies ---- */
+/* ---- copies and moves ---- */
 
-static void test_copies(void)
+#define STATUS "* STATUS c (UIDNEXT 13)\r\nm5 OK x\r\n"
+#define STAYED IMAP_STAYED
+
+static const struct transfer_row {
+	bool move;
+	const char *answers;
+	uint32_t targets[2];
+	uint32_t uidvalidity, uidnext;
+} transfer_rows[] = {
+	{false, "m4 OK [COPYUID 7 2,4 11:12] x\r\n" STATUS, {11, 12}, 7, 13},
+	{false, "* OK [COPYUID 7 2,4 11:12] x\r\nm4 OK x\r\nm5 NO x\r\n", {11, 12}, 7, 0},
+	{false, "m4 OK [COPYUID 7 4 12] x\r\n" STATUS, {0, 12}, 7, 13},
+	{false, "m4 OK x\r\n" STATUS, {0, 0}, 0, 13},
+	{false, "m4 OK [COPYUID 7 2,4 11:13] x\r\n" STATUS, {0, 0}, 0, 13},
+	{false, "m4 OK [COPYUID 0 2,4 11:12] x\r\n" STATUS, {0, 0}, 0, 13},
+	{false, "* OK [COPYUID 7 2 11] x\r\nm4 OK [COPYUID 8 4 12] x\r\n" STATUS, {0, 0}, 0, 13},
+	{true,
+	 "* OK [COPYUID 7 2,4 11:12] x\r\n* VANISHED 1:4\r\nm4 OK x\r\n" STATUS,
+	 {11, 12},
+	 7,
+	 13},
+	{true,
+	 "* OK [COPYUID 7 2,4 11:12] x\r\n* 1 EXPUNGE\r\n* 1 EXPUNGE\r\nm4 OK x\r\n" STATUS,
+	 {11, 12},
+	 7,
+	 13},
+	/* Neither was told: they are looked for. */
+	{true,
+	 "m4 OK [COPYUID 7 2,4 11:12] x\r\n" STATUS "* SEARCH\r\nm6 OK x\r\n",
+	 {11, 12},
+	 7,
+	 13},
+	{true,
+	 "m4 OK [COPYUID 7 2,4 11:12] x\r\n" STATUS "* SEARCH 4\r\nm6 OK x\r\n",
+	 {11, STAYED},
+	 7,
+	 13},
+	{true,
+	 "* VANISHED (EARLIER) 1:4\r\n* VANISHED 2\r\nm4 OK x\r\n" STATUS
+	 "* SEARCH 4\r\nm6 OK x\r\n",
+	 {0, STAYED},
+	 0,
+	 13},
+};
+
+static void test_transfers(void)
 {
-	static const struct {
-		const char *answers;
-		uint32_t targets[2];
-		uint32_t uidvalidity;
-	} rows[] = {
-		{"m4 OK [COPYUID 7 2,4 11:12] x\r\n", {11, 12}, 7},
-		{"* OK [COPYUID 7 2,4 11:12] x\r\nm4 OK x\r\n", {11, 12}, 7},
-		{"m4 OK [COPYUID 7 4 12] x\r\n", {0, 12}, 7},
-		{"m4 OK x\r\n", {0, 0}, 0},
-		{"m4 OK [COPYUID 7 2,4 11:13] x\r\n", {0, 0}, 0},
-		{"m4 OK [COPYUID 0 2,4 11:12] x\r\n", {0, 0}, 0},
-		{"* OK [COPYUID 7 2 11] x\r\nm4 OK [COPYUID 8 4 12] x\r\n", {0, 0}, 0},
-	};
 	static const uint32_t uids[] = {2, 4};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(transfer_rows); i++) {
+		const struct transfer_row *row = &transfer_rows[i];
+		char *answers = xasprintf("* 5 EXISTS\r\nm3 OK x\r\n%s", row->answers);
 		struct imap_copy_result result;
-		char *answers = xasprintf("m3 OK x\r\n%s", rows[i].answers);
 		uint32_t targets[2];
 		struct play play;
 
 		play_open(&play, QUICK, answers);
 		CU_ASSERT_EQUAL_FATAL(imap_select(play.conn, "b", false, NULL, &play.err), 0);
-		CU_ASSERT_EQUAL(imap_copy(play.conn, uids, 2, "c", targets, &result, &play.err), 0);
-		CU_ASSERT_EQUAL(targets[0], rows[i].targets[0]);
-		CU_ASSERT_EQUAL(targets[1], rows[i].targets[1]);
-		CU_ASSERT_EQUAL(result.uidvalidity, rows[i].uidvalidity);
+		CU_ASSERT_EQUAL((row->move ? imap_move : imap_copy)(play.conn, uids, 2, "c",
+								    targets, &result, &play.err),
+				0);
+		CU_ASSERT_EQUAL(targets[0], row->targets[0]);
+		CU_ASSERT_EQUAL(targets[1], row->targets[1]);
+		CU_ASSERT_EQUAL(result.uidvalidity, row->uidvalidity);
+		CU_ASSERT_EQUAL(result.uidnext, row->uidnext);
 		play_close(&play);
 		play_release(&play);
 		free(answers);
@@ -589,9 +625,10 @@ static void test_injection(void)
 int main(void)
 {
 	static const struct test_case cases[] = {
-		{"views", test_views},      {"lists", test_list},    {"appends", test_appends},
-		{"removing", test_destroy}, {"copies", test_copies}, {"injection", test_injection},
-		{"facts", test_facts},      {"flags", test_stores},
+		{"views", test_views},         {"lists", test_list},
+		{"appends", test_appends},     {"removing", test_destroy},
+		{"transfers", test_transfers}, {"injection", test_injection},
+		{"facts", test_facts},         {"flags", test_stores},
 	};
 
 	return run_tests("imap session", cases, ARRAY_SIZE(cases));
