@@ -254,6 +254,21 @@ void snapshot_local_end(struct snapshot *snapshot, bool proved)
 	snapshot->names = NULL;
 }
 
+size_t snapshot_local_doubt(struct snapshot *snapshot)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < snapshot->n; i++) {
+		struct message *message = &snapshot->messages[i];
+
+		if (message->local_presence != PRESENCE_ABSENT || message->base[0] == '\0')
+			continue;
+		message->local_presence = PRESENCE_UNKNOWN;
+		n++;
+	}
+	return n;
+}
+
 void snapshot_local_gone(struct snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->n; i++)

@@ -160,6 +160,8 @@ void snapshot_drop_arrivals(struct snapshot *snapshot);
 void snapshot_remote_arrived(struct snapshot *snapshot, uint32_t uid, struct flags flags);
 /* The mailbox itself is gone, or not there yet: everything in it is absent. */
 void snapshot_remote_gone(struct snapshot *snapshot);
+/* What was not seen may be elsewhere: it is unknown, no longer absent. How many that are. */
+size_t snapshot_local_doubt(struct snapshot *snapshot);
 void snapshot_local_gone(struct snapshot *snapshot);
 
 #endif

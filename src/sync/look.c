@@ -292,6 +292,68 @@ static int look_at_disk(struct account *account, struct sync_folder *folder, str
 	return result;
 }
 
+/* ---- all of them at one moment ---- */
+
+static bool misses_files(const struct sync_folder *folder)
+{
+	for (size_t i = 0; folder->local_looked && i < folder->snapshot.n; i++) {
+		const struct message *message = &folder->snapshot.messages[i];
+
+		if (message->local_presence == PRESENCE_ABSENT && message->base[0] != '\0')
+			return true;
+	}
+	return false;
+}
+
+static bool any_misses_files(const struct account *account)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		if (misses_files(&account->folders[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool has_changed_since(struct account *account, const struct sync_folder *folder)
+{
+	struct stamp now[STAMP_COUNT];
+	struct error err;
+
+	if (!is_looked_at(folder) || !has_local(folder) || folder->failed)
+		return false;
+	if (maildir_stamps(account->maildir, folder->path_now, now, &err) != 0)
+		return true;
+	return !stamp_equal(&now[STAMP_CUR], &folder->stamps[STAMP_CUR]) ||
+	       !stamp_equal(&now[STAMP_NEW], &folder->stamps[STAMP_NEW]);
+}
+
+/* A file that goes from a folder that is still to be read to one that was read is seen in neither: it would
+ * be taken for removed. So what is missing counts as missing only if no folder has changed since it was
+ * read; else the next run looks again. */
+static void doubt_what_moved(struct account *account)
+{
+	bool changed = false;
+	size_t n = 0;
+
+	if (!any_misses_files(account))
+		return;
+	for (size_t i = 0; i < account->n_folders && !changed; i++)
+		changed = has_changed_since(account, &account->folders[i]);
+	for (size_t i = 0; i < account->n_folders && changed; i++) {
+		struct sync_folder *folder = &account->folders[i];
+
+		if (!misses_files(folder))
+			continue;
+		n += snapshot_local_doubt(&folder->snapshot);
+		folder->incomplete = true;
+	}
+	if (changed)
+		log_verbose(
+			"files move while they are looked for: %zu missing ones are left to the "
+			"next run",
+			n);
+}
+
 int look_all(struct account *account, struct error *err)
 {
 	static const struct folder_pass pass = {wants_look, look_ahead, look_answer, look};
@@ -310,5 +372,8 @@ int look_all(struct account *account, struct error *err)
 		folder->incomplete = folder->failed = true;
 		tell_error(account, folder, err);
 	}
-	return workers_pass(account, &pass, err);
+	if (workers_pass(account, &pass, err) != 0)
+		return -1;
+	doubt_what_moved(account);
+	return 0;
 }
