@@ -69,6 +69,8 @@ struct imap_options { /* strings borrowed for the call of imap_open */
 	size_t n_disabled;
 	struct keyword_pool *keywords; /* must outlive the connection */
 	int compress;                  /* 1 yes, 0 no, -1 auto */
+	struct stream_traffic
+		*spent;         /* what a connection that failed has cost; NULL: not asked for */
 	const char *remembered; /* what imap_remember told in an earlier run; NULL: nothing */
 };
 

@@ -302,6 +302,8 @@ int imap_open(struct imap_conn **conn, const struct imap_options *options, struc
 	capabilities_disable(new, options);
 	if (establish(new, options, err) < 0) {
 		new->dead = true;
+		if (options->spent != NULL && new->stream != NULL)
+			stream_get_traffic(new->stream, options->spent);
 		imap_close(&new);
 		return -1;
 	}

@@ -38,9 +38,19 @@ static int stop_fd(void)
 	return atomic_load(&stop_event);
 }
 
+static void add_traffic(struct account *account, const struct stream_traffic *traffic)
+{
+	pthread_mutex_lock(&account->mutex);
+	account->traffic.bytes_in += traffic->bytes_in;
+	account->traffic.bytes_out += traffic->bytes_out;
+	account->traffic.round_trips += traffic->round_trips;
+	pthread_mutex_unlock(&account->mutex);
+}
+
 int worker_connect(struct worker *worker, struct error *err)
 {
 	const struct account_config *config = worker->account->config;
+	struct stream_traffic spent = {0};
 	struct imap_options options = {
 		.stream = {.host = config->host,
 			   .port = config->port,
@@ -58,14 +68,16 @@ int worker_connect(struct worker *worker, struct error *err)
 		.n_disabled = config->disable_extension.n,
 		.keywords = worker->account->keywords,
 		.compress = config->compress,
+		.spent = &spent,
 		/* whoever connects before the tree was looked at is about to look at it */
 		.remembered =
 			worker->account->n_folders == 0 ? worker->account->meta.capabilities : NULL,
 	};
 
-	if (worker->conn != NULL)
+	if (worker->conn != NULL || imap_open(&worker->conn, &options, err) == 0)
 		return 0;
-	return imap_open(&worker->conn, &options, err);
+	add_traffic(worker->account, &spent);
+	return -1;
 }
 
 static void worker_close(struct worker *worker)
@@ -75,11 +87,7 @@ static void worker_close(struct worker *worker)
 	if (worker->conn == NULL)
 		return;
 	imap_get_traffic(worker->conn, &traffic);
-	pthread_mutex_lock(&worker->account->mutex);
-	worker->account->traffic.bytes_in += traffic.bytes_in;
-	worker->account->traffic.bytes_out += traffic.bytes_out;
-	worker->account->traffic.round_trips += traffic.round_trips;
-	pthread_mutex_unlock(&worker->account->mutex);
+	add_traffic(worker->account, &traffic);
 	imap_close(&worker->conn);
 }
 

@@ -638,6 +638,8 @@ def test_the_lines_of_a_problem(user, twin):
     assert list(problem) == ["event", "account", "folder", "kind", "message"], result
     assert (problem["account"], problem["folder"], problem["kind"]) == ("test", None, "login")
     assert list(result.summary) == ["event", "account", "exit", *NUMBERS, "seconds"], result
+    for name in ("bytes_in", "bytes_out", "round_trips"):
+        assert result.summary[name] > 0, "also what a login cost that was refused"
 
 
 def test_the_lines_of_status(user, twin):
