@@ -22,7 +22,7 @@ def pytest_sessionstart(session):
 
 # What the coverage of the rules does without: kills show nothing of what a run decided, and the
 # other servers are not everywhere.
-APART = {"test_crash.py", "test_harness.py", "test_memory.py", "test_servers.py"}
+APART = "test_crash", "test_harness", "test_memory", "test_servers"
 LEFT_OUT = set()  # files of which this session runs a part, or nothing
 
 
@@ -30,24 +30,26 @@ def file_of(item):
     return os.path.basename(item.path)
 
 
+def leave_out(files):
+    LEFT_OUT.update(file for file in files if not file.startswith(APART))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """What all tests have shown is looked at last."""
     items.sort(key=lambda item: file_of(item) == "test_rules.py")
-    LEFT_OUT.update(map(os.path.basename, glob.glob(os.path.join(os.path.dirname(__file__),
-                                                                 "test_*.py"))))
-    LEFT_OUT.difference_update(map(file_of, items), APART)
+    here = os.path.dirname(os.path.abspath(__file__))
+    leave_out(set(map(os.path.basename, glob.glob(os.path.join(here, "test_*.py"))))
+              - set(map(file_of, items)))
 
 
 def pytest_deselected(items):
-    LEFT_OUT.update(set(map(file_of, items)) - APART)
+    leave_out(map(file_of, items))
 
 
 # Whatever a case of the sync rules was about, the run after its last writes nothing.
 RULES = {"test_delete_guard.py", "test_devices.py", "test_edits.py", "test_flags.py",
          "test_folders.py", "test_keywords.py", "test_modes.py", "test_moves.py", "test_repair.py"}
-
-
 MADE = []  # twins of this test
 
 

@@ -262,6 +262,23 @@ def test_a_damaged_folder_is_not_a_deleted_one(user, twin, damage):
     assert remote_count(user, "Archive") == 25
 
 
+def test_a_removal_waits_while_a_folder_cannot_be_read(user, twin):
+    """The message may have been moved there."""
+    fill(user, 5)
+    fill(user, 5, "Archive", 100)
+    twin.sync()
+    twin.tree.move(twin.tree.find(mail.token(1)), "Archive")
+    remove(twin, 1)
+    away = os.path.join(twin.directory, "away")
+    os.rename(os.path.join(twin.tree.path("Archive"), "cur"), away)
+    assert len(twin.sync(expect=1).problems("folder")) == 2
+    assert (remote_count(user), remote_count(user, "Archive")) == (5, 5)
+    os.rename(away, os.path.join(twin.tree.path("Archive"), "cur"))
+    result = twin.sync()
+    assert (result.summary["moved_remote"], result.summary["deleted_remote"]) == (1, 1), result
+    assert_equal(user, twin)
+
+
 def test_folders_are_deleted_both_ways(user, twin):
     fill(user, 3, "Here")
     fill(user, 3, "There", 100)
