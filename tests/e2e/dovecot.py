@@ -169,7 +169,7 @@ class Traits:
     append_flags = append_dates = True
     options = {}  # of mailtwin's configuration
     refuses = {}  # messages of a corpus: how many
-    unable = {}  # corpora that end the server's session: why
+    unable = {}  # corpora that are not tried: why
 
     @staticmethod
     def alters(data):

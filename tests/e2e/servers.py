@@ -422,7 +422,8 @@ class Mailutils(Server):
     options = {"auth": "login"}  # it announces more than this instance can do
     keywords = move = uidplus = False
     append_flags = append_dates = False
-    unable = {"medium": "too slow, not tried", "torture": "its session dies on FETCH"}
+    unable = {"medium": "it changes three messages in ways that alters() does not know",
+              "torture": "what it changes and has no Message-ID is not recognised"}
 
     @staticmethod
     def alters(data):
