@@ -222,6 +222,14 @@ static void book_split(struct planning *p, struct action action)
 	add_action(folder_at(p->account, action.folder), action);
 }
 
+/* Found on one side in another folder, and not surely looked for on the other: nothing is done, and the place
+ * where it was found must be looked at again, or what is new there would never be seen. */
+static void note_unsettled(struct planning *p, const struct action *action, const struct lost *lost)
+{
+	if (lost != NULL && (lost->remote.folder != NOWHERE || lost->file.folder != NOWHERE))
+		action_is_left(p->account, action);
+}
+
 static void book(struct planning *p, size_t at, struct decision decision)
 {
 	const struct message *message = &p->folder->snapshot.messages[at];
@@ -243,7 +251,7 @@ static void book(struct planning *p, size_t at, struct decision decision)
 	set_remote(p, &action, lost);
 	note_stray(p, &action, (enum presence)message->local_presence);
 	switch (decision.verb) {
-	case VERB_NOTHING:
+	case VERB_NOTHING: note_unsettled(p, &action, lost); return;
 	case VERB_PAIR: return;
 	case VERB_REPORT: report_change(p, message); return;
 	case VERB_FLAGS:
