@@ -9,10 +9,26 @@
 
 /* ---- pairs ---- */
 
+/* Until the flags have been united on both sides, the record says that each was added by whoever has it, and
+ * \Deleted taken away by whoever has not: a killed run's union is so made by the next one. */
+static void expect_union(struct account *account, const struct action *action,
+			 struct record *record)
+{
+	const struct flag_change *change = &action->flags;
+	struct flags common;
+
+	if (flags_empty(change->local_add) && flags_empty(change->local_remove) &&
+	    flags_empty(change->remote_add) && flags_empty(change->remote_remove))
+		return;
+	common = flags_intersection(account->keywords, action->local, action->remote);
+	common.system |= (action->local.system | action->remote.system) & FLAG_DELETED;
+	record->local = record->remote = common;
+}
+
 static struct record pair_record(struct account *account, const struct sync_folder *folder,
 				 const struct action *action)
 {
-	return (struct record){
+	struct record record = {
 		.uid = action->uid,
 		.state = RECORD_PAIRED,
 		.base = action->base,
@@ -27,6 +43,9 @@ static struct record pair_record(struct account *account, const struct sync_fold
 		.header = hash_is_none(&action->facts->header) ? action->file->header
 							       : action->facts->header,
 	};
+
+	expect_union(account, action, &record);
+	return record;
 }
 
 int pair_all(struct account *account, struct error *err)

@@ -174,6 +174,19 @@ def letters_are_told(world, wanted):
     return wanted
 
 
+def state_lost_and_flags_changed(world):
+    """Paired again: the flags are united, and so they are if that is cut short."""
+    world.twin.forget_state()
+    world.twin.tree.add_letters(world.file(1), "R")
+    with world.user.client() as client:
+        client.store(1, "+FLAGS", ["\\Flagged"], "INBOX")
+    return {1: 1}
+
+
+def flags_are_united(world):
+    assert flags_there(world.user)[1] == {"\\Seen", "\\Answered", "\\Flagged"}
+
+
 TRACES = {
     "F1 pull, deleted there": Case(pull, server_deletes(10)),
     "F1 pull, moved there": Case(pull, server_moves(10)),
@@ -208,6 +221,7 @@ TRACES = {
     "F13 one folder of a move": Case(move_here, args=("test:INBOX",)),
     "F13 the other folder of a move": Case(move_here, args=("test:B",)),
     "a keywords file that was lost": Case(keywords_file_lost, letters_are_told),
+    "a state that was lost": Case(state_lost_and_flags_changed, check=flags_are_united),
     "F17 gone here, made anew there": Case(folder_gone_here_and_made_anew_there),
     "F17 gone here, then made anew there": Case(folder_deleted_here, folder_made_anew_there),
 }
