@@ -214,22 +214,38 @@ static int compare_numbers(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* What the server made of them: sizes, dates, ids and flags as it has them. */
-static int ask_facts(struct upload *u)
+/* The UIDs of which nothing is known yet; caller frees. */
+static uint32_t *untold_uids(const struct upload *u, size_t *n)
 {
 	uint32_t *uids = xmalloc(u->n * sizeof(*uids));
-	size_t n = 0;
+
+	*n = 0;
+	for (size_t i = 0; i < u->n; i++) {
+		if (u->list[i].stored.uid != 0 && !u->list[i].told)
+			uids[(*n)++] = u->list[i].stored.uid;
+	}
+	if (*n != 0)
+		qsort(uids, *n, sizeof(*uids), compare_numbers);
+	return uids;
+}
+
+/* What the server made of them: sizes, dates, ids and flags as it has them. A server need not show what is
+ * new in a mailbox that was selected before (RFC 9051 section 7.4.1): the second time it is selected anew. */
+static int ask_facts(struct upload *u)
+{
 	int result = 0;
 
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].stored.uid != 0)
-			uids[n++] = u->list[i].stored.uid;
+	for (int time = 0; time < 2 && result == 0; time++) {
+		size_t n;
+		uint32_t *uids = untold_uids(u, &n);
+
+		if (n != 0 && time == 1)
+			result = imap_unselect(u->worker->conn, u->err);
+		if (n != 0 && result == 0)
+			result = worker_fetch_facts(u->worker, u->folder, uids, n, note_facts, u,
+						    u->err);
+		free(uids);
 	}
-	if (n != 0) {
-		qsort(uids, n, sizeof(*uids), compare_numbers);
-		result = worker_fetch_facts(u->worker, u->folder, uids, n, note_facts, u, u->err);
-	}
-	free(uids);
 	return result;
 }
 

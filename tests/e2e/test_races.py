@@ -189,7 +189,11 @@ def problems_of(race, scenario, act):
 def points_of(total, scenario, act):
     more = 10 if (scenario, act) in NARROW else 1
     step = 1 if MOST == "all" else max(1, total // (int(MOST) * more))
-    return range(1 + PAIRS.index((scenario, act)) * 7 % step, total + 1, step)
+    points = [*range(1 + PAIRS.index((scenario, act)) * 7 % step, total + 1, step)]
+    late = act in LOCAL if scenario is pull else scenario is push and act not in LOCAL
+    if late:  # before the last steps there is nothing to act on
+        points[-1] = total - 4
+    return points
 
 
 def settle(user, twin):
@@ -213,6 +217,7 @@ def test_act_at_every_step(user, twin, scenario, act):
     fill(user, "C", 1000)
     fill(user, "INBOX", 2, 1001)
     twin.sync()
+    twin.sync()  # which reads once more what the first one wrote: the runs below do not
     scenario(Race(user, twin, 2))
     total = twin.count_effects(mode=["-l"])
     points = points_of(total, scenario, act)
@@ -231,5 +236,5 @@ def test_act_at_every_step(user, twin, scenario, act):
         bad += [f"{point} of {total}: {line}" for line in problems_of(race, scenario, act)]
         acted += race.acted
     assert not bad, "\n" + "\n".join(bad)
-    assert acted or len(points) < 3, "no act met its message"
+    assert acted, "no act met its message"
     assert_settled(user, twin)
