@@ -76,6 +76,12 @@ bool burst_is_early(const struct imap_conn *conn, uint32_t tag)
 	return conn->n_begun != 0 && tag > conn->begun[conn->begun_first].tag;
 }
 
+void imap_begun_send(struct imap_conn *conn)
+{
+	if (!conn->dead && conn->n_begun != 0)
+		stream_flush(conn->stream, NULL);
+}
+
 static void leave(struct imap_conn *conn)
 {
 	struct begun *begun = oldest(conn);

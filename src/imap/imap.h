@@ -199,6 +199,9 @@ int imap_view(struct imap_conn *conn, const char *mailbox, bool examine,
 #define IMAP_MOST_BEGUN 32
 int imap_view_begin(struct imap_conn *conn, const char *mailbox, bool examine,
 		    const struct imap_view_request *request, struct error *err);
+/* The server gets what was begun now, and works while something else is done here; otherwise it goes out
+ * when the first answer is read. A failure shows in the next finish. */
+void imap_begun_send(struct imap_conn *conn);
 /* As imap_view; but where it would have to ask again (another UIDVALIDITY, nothing to build on) *again
  * is set instead, what was told and view do not count, and imap_view is to be called when all
  * begun are finished. The mailbox_id of view is good until the next finish. */

@@ -261,6 +261,8 @@ static int go_ahead(struct worker *worker, const struct folder_pass *pass,
 			return -1;
 		rest[i] = result == 1;
 	}
+	if (worker->conn != NULL)
+		imap_begun_send(worker->conn);
 	for (size_t i = 0; i < n; i++) {
 		if (!begun[i])
 			continue;
