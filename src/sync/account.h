@@ -198,6 +198,7 @@ int check_selected(const struct sync_folder *folder, const struct imap_selected 
 /* True for an error that one folder or message has, so that others may go on. */
 bool error_is_local_to_folder(const struct error *err);
 bool sync_is_stopping(void);
+int check_stop(struct error *err); /* -1, ERROR_STOPPED, if it was asked to stop */
 
 /* ---- tree.c ---- */
 /* What the folder rules want to know of both sides; in the account's arena. */
@@ -309,9 +310,21 @@ void hold_deletions(struct account *account);
 void note_rule(struct account *account, enum rule_table table, int number); /* from any thread */
 void tell_rules(struct account *account);                                   /* at -v, at the end */
 
+/* ---- actions.c: the lists of actions ---- */
+#define NO_ACTION SIZE_MAX
+struct action *add_action(struct sync_folder *folder, struct action action);
+void actions_sort(struct action **list, size_t n); /* by UID */
+/* Where it is in a list so sorted; NO_ACTION: nowhere. */
+size_t actions_find(struct action *const *list, size_t n, uint32_t uid);
+/* Its places and its record's folder are not complete in this run. */
+void action_is_left(struct account *account, const struct action *action);
+/* Its object was not as planned. */
+void action_skip(struct account *account, struct action *action);
+/* Forgets the record of a lost message, unless rekey_all did. */
+void forget_lost(struct account *account, struct state_batch *batch, size_t lost);
+
 /* ---- planner.c ---- */
 int plan_all(struct account *account, struct error *err);
-struct action *add_action(struct sync_folder *folder, struct action action);
 
 /* ---- destroy.c: on the server, by UID; a step of remove_all ---- */
 bool wants_destruction(const struct sync_folder *folder);
@@ -328,10 +341,6 @@ int flag_all(struct account *account, struct error *err);
 int forget_all(struct account *account, struct error *err);
 int remove_all(struct account *account, struct error *err);
 int finish_all(struct account *account, struct error *err);
-/* Its places and its record's folder are not complete in this run. */
-void action_is_left(struct account *account, const struct action *action);
-/* Its object was not as planned. */
-void action_skip(struct account *account, struct action *action);
 
 /* ---- tell.c ---- */
 void tell_change(struct account *account, enum change_verb verb, const struct sync_folder *folder,
@@ -346,9 +355,6 @@ void tell_error(struct account *account, const struct sync_folder *folder, const
 void tell_progress(struct account *account, enum sync_phase phase, const struct sync_folder *folder,
 		   uint64_t done, uint64_t bytes);
 void tell_plan(struct account *account); /* of a dry run */
-
-/* Forgets the record of a lost message, unless rekey_all did. */
-void forget_lost(struct account *account, struct state_batch *batch, size_t lost);
 
 static inline struct sync_folder *folder_at(struct account *account, uint32_t index)
 {

@@ -53,13 +53,6 @@ bool wants_destruction(const struct sync_folder *folder)
 	return false;
 }
 
-static int compare_actions(const void *a, const void *b)
-{
-	const struct action *x = *(struct action *const *)a, *y = *(struct action *const *)b;
-
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
-}
-
 static void collect(struct destruction *d)
 {
 	struct sync_folder *folder = d->folder;
@@ -70,24 +63,7 @@ static void collect(struct destruction *d)
 		if (is_removal(&folder->actions[i]))
 			d->actions[d->n++] = &folder->actions[i];
 	}
-	qsort(d->actions, d->n, sizeof(struct action *), compare_actions);
-}
-
-#define NOT_OURS SIZE_MAX
-
-static size_t find_uid(const struct destruction *d, uint32_t uid)
-{
-	size_t low = 0, high = d->n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (d->actions[middle]->uid < uid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < d->n && d->actions[low]->uid == uid ? low : NOT_OURS;
+	actions_sort(d->actions, d->n);
 }
 
 /* The UIDs with this proof; caller frees. */
@@ -125,10 +101,10 @@ static enum proof compare_facts(const struct record *record, const struct imap_f
 static void take_facts(void *ctx, const struct imap_facts *facts)
 {
 	struct destruction *d = ctx;
-	size_t i = find_uid(d, facts->uid);
+	size_t i = actions_find(d->actions, d->n, facts->uid);
 	struct record record;
 
-	if (i == NOT_OURS)
+	if (i == NO_ACTION)
 		return;
 	if (!get_record(d, facts->uid, &record))
 		d->proofs[i] = PROOF_OTHER;
@@ -155,11 +131,11 @@ static int header_data(void *ctx, const char *data, size_t len)
 static int header_end(void *ctx, const struct imap_facts *facts, bool has_body)
 {
 	struct destruction *d = ctx;
-	size_t i = find_uid(d, facts->uid);
+	size_t i = actions_find(d->actions, d->n, facts->uid);
 	struct fingerprint print;
 	struct record record;
 
-	if (i == NOT_OURS || !has_body)
+	if (i == NO_ACTION || !has_body)
 		return 0;
 	fingerprinter_finish(d->printer, &print);
 	d->proofs[i] = get_record(d, facts->uid, &record) && !hash_is_none(&record.header) &&
@@ -228,9 +204,9 @@ static int prove(struct destruction *d, struct error *err)
 static void gone(void *ctx, uint32_t uid)
 {
 	struct destruction *d = ctx;
-	size_t i = find_uid(d, uid);
+	size_t i = actions_find(d->actions, d->n, uid);
 
-	if (i == NOT_OURS || d->proofs[i] != PROOF_SAME)
+	if (i == NO_ACTION || d->proofs[i] != PROOF_SAME)
 		return;
 	d->proofs[i] = PROOF_GONE;
 	tell_change(d->account, CHANGE_DELETE_REMOTE, d->folder, uid, d->actions[i]->base, NULL);

@@ -21,22 +21,6 @@ struct download {
 	struct error err;
 };
 
-/* SIZE_MAX: not wanted. */
-static size_t find_wanted(const struct download *d, uint32_t uid)
-{
-	size_t low = 0, high = d->n_wanted;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (d->wanted[middle]->uid < uid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < d->n_wanted && d->wanted[low]->uid == uid ? low : SIZE_MAX;
-}
-
 /* ---- messages as they come ---- */
 
 static int body_begin(void *ctx, uint32_t uid, uint64_t size)
@@ -101,9 +85,9 @@ static int take(struct download *d, struct action *action, const struct imap_fac
 static int body_end(void *ctx, const struct imap_facts *facts, bool has_body)
 {
 	struct download *d = ctx;
-	size_t i = find_wanted(d, facts->uid);
+	size_t i = actions_find(d->wanted, d->n_wanted, facts->uid);
 
-	if (i != SIZE_MAX && !d->taken[i] && has_body && d->current != NULL) {
+	if (i != NO_ACTION && !d->taken[i] && has_body && d->current != NULL) {
 		d->taken[i] = true;
 		return take(d, d->wanted[i], facts);
 	}
@@ -216,13 +200,6 @@ static int fetch_all(struct download *d)
 
 /* ---- one folder ---- */
 
-static int compare_uids(const void *a, const void *b)
-{
-	const struct action *x = *(struct action *const *)a, *y = *(struct action *const *)b;
-
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
-}
-
 static void collect(struct download *d)
 {
 	d->wanted = xcalloc(d->folder->n_actions, sizeof(struct action *));
@@ -234,7 +211,7 @@ static void collect(struct download *d)
 		    !skip_large(d, action))
 			d->wanted[d->n_wanted++] = action;
 	}
-	qsort(d->wanted, d->n_wanted, sizeof(struct action *), compare_uids);
+	actions_sort(d->wanted, d->n_wanted);
 }
 
 static void download_init(struct download *d, struct worker *worker, struct sync_folder *folder)

@@ -67,21 +67,6 @@ static bool is_left(const struct action *action)
 	return false;
 }
 
-void action_is_left(struct account *account, const struct action *action)
-{
-	folder_at(account, action->folder)->incomplete = true;
-	if (action->file_folder != NO_FOLDER)
-		folder_at(account, action->file_folder)->incomplete = true;
-	if (action->lost != NO_LOST)
-		folder_at(account, account->world.lost[action->lost].folder)->incomplete = true;
-}
-
-void action_skip(struct account *account, struct action *action)
-{
-	action->skipped = true;
-	action_is_left(account, action);
-}
-
 static void leave_open(struct account *account)
 {
 	for (size_t i = 0; i < account->n_folders; i++) {

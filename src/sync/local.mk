@@ -3,6 +3,7 @@
 noinst_LIBRARIES += src/sync/libsync.a
 src_sync_libsync_a_SOURCES = \
 	src/sync/account.h \
+	src/sync/actions.c \
 	src/sync/appended.c \
 	src/sync/attempts.c \
 	src/sync/config.c \

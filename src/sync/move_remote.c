@@ -392,9 +392,9 @@ int move_remote_all(struct account *account, struct error *err)
 		};
 
 		m.n = length = group_length(list + at, n - at);
-		result = sync_is_stopping() ? error_set(err, ERROR_STOPPED,
-							"stopped; the next run goes on from here")
-					    : worker_connect(worker, err);
+		result = check_stop(err);
+		if (result == 0)
+			result = worker_connect(worker, err);
 		if (result == 0)
 			result = move_group(&m, err);
 	}

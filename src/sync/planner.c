@@ -2,26 +2,6 @@
  * what the match found. Nothing here has an effect on a message. */
 #include "sync/account.h"
 
-struct action *add_action(struct sync_folder *folder, struct action action)
-{
-	folder->actions = grow(folder->actions, folder->n_actions, &folder->room_actions,
-			       sizeof(*folder->actions));
-	folder->actions[folder->n_actions] = action;
-	return &folder->actions[folder->n_actions++];
-}
-
-void forget_lost(struct account *account, struct state_batch *batch, size_t lost)
-{
-	const struct lost *entry;
-
-	if (lost == NO_LOST)
-		return;
-	entry = &account->world.lost[lost];
-	if (!account->folders[entry->folder].void_uids)
-		state_delete_record(batch, account->folders[entry->folder].record.id,
-				    entry->record.uid);
-}
-
 /* ---- decide ---- */
 
 static struct policy policy_of(const struct account *account, const struct sync_folder *folder)

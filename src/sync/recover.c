@@ -267,7 +267,6 @@ static void tell_settled(struct account *account)
 static int settle_attempts(struct account *account, struct error *err)
 {
 	struct attempt_result *results;
-
 	struct world *world = &account->world;
 	struct attempt *attempts = account->attempts;
 	size_t n = account->n_attempts;

@@ -225,9 +225,7 @@ int store_pass(struct store *store, struct error *err)
 		store->other = full;
 		wake(store, &store->busy);
 	}
-	return sync_is_stopping()
-		       ? error_set(err, ERROR_STOPPED, "stopped; the next run goes on from here")
-		       : 0;
+	return check_stop(err);
 }
 
 int store_flush(struct store *store, struct error *err)

@@ -235,11 +235,11 @@ static int ask_facts(struct upload *u)
 {
 	int result = 0;
 
-	for (int time = 0; time < 2 && result == 0; time++) {
+	for (int look = 0; look < 2 && result == 0; look++) {
 		size_t n;
 		uint32_t *uids = untold_uids(u, &n);
 
-		if (n != 0 && time == 1)
+		if (n != 0 && look == 1)
 			result = imap_unselect(u->worker->conn, u->err);
 		if (n != 0 && result == 0)
 			result = worker_fetch_facts(u->worker, u->folder, uids, n, note_facts, u,
@@ -526,9 +526,9 @@ static int upload(struct worker *worker, struct sync_folder *folder, struct erro
 			folder->incomplete = true;
 			break;
 		}
-		result = sync_is_stopping() ? error_set(err, ERROR_STOPPED,
-							"stopped; the next run goes on from here")
-					    : consider(&u, &folder->actions[i]);
+		result = check_stop(err);
+		if (result == 0)
+			result = consider(&u, &folder->actions[i]);
 	}
 	if (result == 0)
 		result = send_batch(&u);

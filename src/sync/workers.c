@@ -31,6 +31,13 @@ bool sync_is_stopping(void)
 	return atomic_load(&stop_requests) != 0;
 }
 
+int check_stop(struct error *err)
+{
+	return sync_is_stopping()
+		       ? error_set(err, ERROR_STOPPED, "stopped; the next run goes on from here")
+		       : 0;
+}
+
 static int stop_fd(void)
 {
 	if (atomic_load(&stop_event) < 0)
@@ -301,12 +308,9 @@ static void *work(void *arg)
 	size_t n;
 
 	while (!atomic_load(&job->failed) && (n = take_folders(job, list)) != 0) {
-		if (sync_is_stopping()) {
-			error_set(&err, ERROR_STOPPED, "stopped; the next run goes on from here");
+		if (check_stop(&err) != 0 ||
+		    do_folders(self->worker, job->pass, list, n, &err) != 0)
 			fail_job(job, &err);
-		} else if (do_folders(self->worker, job->pass, list, n, &err) != 0) {
-			fail_job(job, &err);
-		}
 	}
 	return NULL;
 }
