@@ -22,7 +22,7 @@ def pytest_sessionstart(session):
 
 # What the coverage of the rules does without: kills show nothing of what a run decided, and the
 # other servers are not everywhere.
-APART = "test_crash", "test_harness", "test_memory", "test_servers"
+APART = "test_corpus", "test_crash", "test_harness", "test_memory", "test_servers"
 LEFT_OUT = set()  # files of which this session runs a part, or nothing
 
 

@@ -164,7 +164,7 @@ def test_larger_messages_than_max_size_stay_on_the_server_and_are_named(user, ma
 
 
 @pytest.mark.parametrize("name", ["small", "torture"])
-def test_corpus(user, make_twin, corpus, name):
+def test_real_mail(user, make_twin, corpus, name):
     source = Tree(corpus(name), "maildir++")
     sent = 0
     with user.client() as client:
