@@ -50,13 +50,15 @@ struct directory_entry {
 struct directory_reader {
 	int fd; /* borrowed; reads on from its position, perhaps in a thread of its own */
 	struct read_ahead *ahead; /* NULL: no thread */
-	char *buffer;
-	size_t room;
+	struct piece *piece;      /* the one that is looked at */
+	size_t room;              /* of a piece, octets */
 	size_t len;
 	size_t at;
 };
 
 void directory_reader_init(struct directory_reader *reader, int fd, size_t room);
+/* Begins to read before the first directory_read: a thread keeps up to most pieces in store. */
+void directory_reader_start(struct directory_reader *reader, size_t most);
 /* The position of fd is anywhere afterwards. */
 void directory_reader_release(struct directory_reader *reader);
 /* 1: an entry ("." and ".." are left out); 0: the end; -1: errno. */

@@ -196,7 +196,10 @@ static int open_parts(struct maildir_folder *folder, struct error *err)
 	folder->sub[SUB_NEW] = open_subdirectory(folder->fd, folder->path, SUB_NEW, err);
 	if (folder->sub[SUB_NEW] < 0)
 		return -1;
-	if (mkdirat(folder->fd, "tmp", 0700) != 0 && errno != EEXIST)
+	folder->sub[SUB_TMP] = file_open_beneath(folder->fd, "tmp", O_RDONLY | O_DIRECTORY, 0);
+	if (folder->sub[SUB_TMP] >= 0)
+		return 0;
+	if (errno == ENOENT && mkdirat(folder->fd, "tmp", 0700) != 0)
 		return error_errno(err, folder_trouble(errno), "folder %s: cannot create \"tmp\"",
 				   folder->path);
 	folder->sub[SUB_TMP] = open_subdirectory(folder->fd, folder->path, SUB_TMP, err);
@@ -224,6 +227,7 @@ void maildir_folder_close(struct maildir_folder **folder)
 {
 	if (*folder == NULL)
 		return;
+	scan_drop_begun(*folder);
 	for (int sub = 0; sub < SUB_COUNT; sub++) {
 		if ((*folder)->sub[sub] >= 0)
 			close((*folder)->sub[sub]);
@@ -275,6 +279,12 @@ static int take_all(struct maildir *maildir, int fd, const char *path,
 		}
 	}
 	return 0;
+}
+
+int folder_stamps(struct maildir_folder *folder, struct stamp stamps[STAMP_COUNT],
+		  struct error *err)
+{
+	return take_all(folder->maildir, folder->fd, folder->path, stamps, err);
 }
 
 int maildir_stamps(struct maildir *maildir, const char *path, struct stamp stamps[STAMP_COUNT],

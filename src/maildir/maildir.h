@@ -160,6 +160,10 @@ struct scan_sink {
 int maildir_scan(struct maildir_folder *folder, const struct scan_sink *sink,
 		 struct stamp stamps[STAMP_COUNT], struct error *err);
 
+/* Begins to read a large folder for the next maildir_scan, in a thread, while the caller does something
+ * else. room: octets that may be held until then. Where that cannot be, nothing happens. */
+void maildir_scan_begin(struct maildir_folder *folder, size_t room);
+
 /* Opens a message for reading; also tells its current letters and directory when file is not NULL
  * (letters then in the arena). ERROR_NOT_FOUND if no file has the base name. Returns a descriptor. */
 int maildir_open_file(struct maildir_folder *folder, const char *base, struct arena *arena,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "maildir/maildir.h"
 
 #define SENTINEL_NAME ".mailtwin"
@@ -37,6 +38,12 @@ struct scratch {
 	struct fingerprinter *printer;
 };
 
+/* A reading of cur that was begun for the next scan. */
+struct scan_begun {
+	struct stamp stamps[STAMP_COUNT]; /* before it */
+	struct directory_reader reader;
+};
+
 struct maildir_folder {
 	struct maildir *maildir; /* borrowed */
 	char *path;
@@ -45,8 +52,9 @@ struct maildir_folder {
 	bool dirty[SUB_COUNT];    /* a name in it was changed through this handle */
 	struct name_index *index; /* NULL: not read yet */
 	struct stamp index_stamps[STAMP_COUNT];
-	struct scratch scratch; /* unless it is lent */
-	size_t last_usual;      /* of the usual names, the one that the file found last had */
+	struct scan_begun *begun; /* NULL: none */
+	struct scratch scratch;   /* unless it is lent */
+	size_t last_usual;        /* of the usual names, the one that the file found last had */
 };
 
 /* ---- file names (filename.c) ---- */
@@ -84,6 +92,10 @@ int filename_build(char out[NAME_MAX + 1], const char *base, const char *letters
 int dotlock_take(struct maildir_folder *folder, struct error *err);
 void dotlock_release(struct maildir_folder *folder);
 
+/* ---- scan.c ---- */
+
+void scan_drop_begun(struct maildir_folder *folder);
+
 /* ---- stamps and directories (folder.c) ---- */
 
 /* The file system's clock, as its time stamps have it, in nanoseconds since 1970. */
@@ -93,6 +105,9 @@ struct stamp stamp_make(const struct maildir *maildir, uint64_t inode, const str
 			int64_t now);
 int stamp_take(const struct maildir *maildir, int fd, const char *name, int64_t now,
 	       struct stamp *stamp, struct statx *stx);
+/* Of the open folder, wherever its path leads by now. */
+int folder_stamps(struct maildir_folder *folder, struct stamp stamps[STAMP_COUNT],
+		  struct error *err);
 /* Within how many nanoseconds two changes of a directory may have the same times; 0: they never have. */
 int64_t stamp_step(const struct maildir *maildir, const struct stamp *stamp);
 bool stamp_same(const struct stamp *a, const struct stamp *b); /* whatever racy says */

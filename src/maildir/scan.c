@@ -5,7 +5,8 @@
  * measured with a busy renamer, one scan in seven missed 50 files and more. So a scan counts
  * only if the stamps of cur and new, looked at before the first readdir, are the same after the
  * last one. The second look goes by the path, not by the open descriptors: a directory that
- * was removed while it was open reads as empty and never changes.
+ * was removed while it was open reads as empty and never changes. The first try reads the folder as
+ * it is open; every other one opens it anew.
  *
  * Equal stamps prove quiet only if a change always leaves a trace in them. Where times move in
  * steps of some milliseconds, a scan that starts within a step of the last change proves
@@ -44,7 +45,9 @@ struct scan {
 	struct maildir_folder *folder;
 	const struct scan_sink *sink;
 	struct name_index *index;
-	int fd[SUB_COUNT]; /* opened anew, by the path */
+	int fd[SUB_COUNT];
+	bool borrowed;                  /* fd: the folder's; else opened anew, by the path */
+	struct directory_reader *begun; /* of cur; NULL: none */
 	struct held *held;
 	size_t n_held;
 	size_t held_room;
@@ -151,19 +154,30 @@ static int take_entry(struct scan *scan, enum subdirectory sub, struct directory
 
 typedef int visit_fn(struct scan *scan, enum subdirectory sub, struct directory_entry *entry);
 
+static int begin_reading(struct scan *scan, enum subdirectory sub, struct directory_reader *reader)
+{
+	if (sub == SUB_CUR && scan->begun != NULL) {
+		*reader = *scan->begun;
+		*scan->begun = (struct directory_reader){0};
+		scan->begun = NULL;
+		return 0;
+	}
+	directory_reader_init(reader, scan->fd[sub], BUFFER);
+	return lseek(scan->fd[sub], 0, SEEK_SET) == 0 ? 0 : -1;
+}
+
 static int read_both(struct scan *scan, visit_fn *visit, struct error *err)
 {
 	static const enum subdirectory order[] = {SUB_CUR, SUB_NEW};
-	struct directory_reader reader;
 	struct directory_entry entry;
 	int got = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(order) && got >= 0; i++) {
 		enum subdirectory sub = order[i];
+		struct directory_reader reader;
 
-		if (lseek(scan->fd[sub], 0, SEEK_SET) != 0)
+		if (begin_reading(scan, sub, &reader) != 0)
 			return error_errno(err, ERROR_LOCAL, "cannot read %s", scan->folder->path);
-		directory_reader_init(&reader, scan->fd[sub], BUFFER);
 		while ((got = directory_read(&reader, &entry)) == 1) {
 			if (visit(scan, sub, &entry) != 0) {
 				got = -1;
@@ -283,6 +297,13 @@ static int settle_held(struct scan *scan, struct error *err)
 	return 0;
 }
 
+static void borrow(struct scan *scan)
+{
+	scan->borrowed = true;
+	for (int sub = SUB_CUR; sub <= SUB_NEW; sub++)
+		scan->fd[sub] = scan->folder->sub[sub];
+}
+
 static int open_scan(struct scan *scan, struct error *err)
 {
 	struct maildir_folder *folder = scan->folder;
@@ -300,10 +321,11 @@ static int open_scan(struct scan *scan, struct error *err)
 static void close_scan(struct scan *scan)
 {
 	for (int sub = SUB_CUR; sub <= SUB_NEW; sub++) {
-		if (scan->fd[sub] >= 0)
+		if (scan->fd[sub] >= 0 && !scan->borrowed)
 			close(scan->fd[sub]);
 		scan->fd[sub] = -1;
 	}
+	scan->borrowed = false;
 	drop_held(scan);
 }
 
@@ -315,9 +337,9 @@ static bool is_open(const struct scan *scan, enum subdirectory sub, const struct
 }
 
 /* How long to wait until the last change is far enough away. */
-static int64_t time_to_wait(const struct scan *scan, const struct stamp *stamp, int64_t now)
+static int64_t time_to_wait(const struct maildir *maildir, const struct stamp *stamp, int64_t now)
 {
-	int64_t step = stamp_step(scan->folder->maildir, stamp);
+	int64_t step = stamp_step(maildir, stamp);
 	bool within = (stamp->mtime_ns > now - step && stamp->mtime_ns <= now + step) ||
 		      (stamp->ctime_ns > now - step && stamp->ctime_ns <= now + step);
 
@@ -342,30 +364,75 @@ static int read_once(struct scan *scan, struct error *err)
 	return settle_held(scan, err);
 }
 
+/* The stamps from which the scan goes out, at a moment when a change would leave a trace in them. 1: such
+ * a moment; 0: it is still to come, after *wait nanoseconds; -1: error. */
+static int take_first(const struct scan *scan, struct stamp stamps[STAMP_COUNT], int64_t *wait,
+		      struct error *err)
+{
+	struct maildir_folder *folder = scan->folder;
+	int64_t now = stamp_clock();
+	int result = scan->borrowed ? folder_stamps(folder, stamps, err)
+				    : maildir_stamps(folder->maildir, folder->path, stamps, err);
+
+	if (result != 0)
+		return -1;
+	*wait = time_to_wait(folder->maildir, &stamps[STAMP_CUR], now);
+	if (*wait == 0)
+		*wait = time_to_wait(folder->maildir, &stamps[STAMP_NEW], now);
+	return *wait == 0;
+}
+
 /* 1: a scan that counts; 0: not quiet; -1: error. */
 static int try_scan(struct scan *scan, struct stamp stamps[STAMP_COUNT], struct error *err)
 {
-	struct maildir *maildir = scan->folder->maildir;
+	struct maildir_folder *folder = scan->folder;
 	struct stamp after[STAMP_COUNT];
-	int64_t now = stamp_clock(), wait;
+	int64_t wait = 0;
+	int ready = 1;
 
-	if (maildir_stamps(maildir, scan->folder->path, stamps, err) != 0)
-		return -1;
-	wait = time_to_wait(scan, &stamps[STAMP_CUR], now);
-	if (wait == 0)
-		wait = time_to_wait(scan, &stamps[STAMP_NEW], now);
-	if (wait != 0) {
+	if (scan->begun != NULL)
+		memcpy(stamps, folder->begun->stamps, sizeof(folder->begun->stamps));
+	else
+		ready = take_first(scan, stamps, &wait, err);
+	if (wait != 0)
 		pause_ns(wait);
-		return 0;
-	}
+	if (ready != 1)
+		return ready;
 	if (!is_open(scan, SUB_CUR, &stamps[STAMP_CUR]) ||
 	    !is_open(scan, SUB_NEW, &stamps[STAMP_NEW]))
 		return 0;
 	if (read_once(scan, err) != 0 ||
-	    maildir_stamps(maildir, scan->folder->path, after, err) != 0)
+	    maildir_stamps(folder->maildir, folder->path, after, err) != 0)
 		return -1;
 	return stamp_same(&stamps[STAMP_CUR], &after[STAMP_CUR]) &&
 	       stamp_same(&stamps[STAMP_NEW], &after[STAMP_NEW]);
+}
+
+void scan_drop_begun(struct maildir_folder *folder)
+{
+	if (folder->begun == NULL)
+		return;
+	directory_reader_release(&folder->begun->reader);
+	free(folder->begun);
+	folder->begun = NULL;
+}
+
+void maildir_scan_begin(struct maildir_folder *folder, size_t room)
+{
+	struct scan scan = {.folder = folder};
+	struct scan_begun *begun = xcalloc(1, sizeof(*begun));
+	struct error ignored;
+	int64_t wait;
+
+	scan_drop_begun(folder);
+	borrow(&scan);
+	if (take_first(&scan, begun->stamps, &wait, &ignored) != 1 ||
+	    begin_reading(&scan, SUB_CUR, &begun->reader) != 0) {
+		free(begun);
+		return;
+	}
+	directory_reader_start(&begun->reader, room / BUFFER + 1);
+	folder->begun = begun;
 }
 
 static void keep_index(struct scan *scan, const struct stamp stamps[STAMP_COUNT])
@@ -381,7 +448,12 @@ static void keep_index(struct scan *scan, const struct stamp stamps[STAMP_COUNT]
 int maildir_scan(struct maildir_folder *folder, const struct scan_sink *sink,
 		 struct stamp stamps[STAMP_COUNT], struct error *err)
 {
-	struct scan scan = {.folder = folder, .sink = sink, .fd = {-1, -1, -1}};
+	struct scan scan = {
+		.folder = folder,
+		.sink = sink,
+		.fd = {-1, -1, -1},
+		.begun = folder->begun != NULL ? &folder->begun->reader : NULL,
+	};
 	int result = 0;
 
 	for (int i = 0; i < MAX_TRIES && result == 0; i++) {
@@ -389,8 +461,15 @@ int maildir_scan(struct maildir_folder *folder, const struct scan_sink *sink,
 			log_verbose("%s changed while it was read, reading it again", folder->path);
 			pause_ns(INT64_C(1000000) << i);
 		}
-		result = open_scan(&scan, err) == 0 ? try_scan(&scan, stamps, err) : -1;
+		if (i == 0)
+			borrow(&scan);
+		else if (open_scan(&scan, err) != 0)
+			result = -1;
+		if (result == 0)
+			result = try_scan(&scan, stamps, err);
 		close_scan(&scan);
+		scan.begun = NULL;
+		scan_drop_begun(folder);
 	}
 	if (result > 0)
 		keep_index(&scan, stamps);

@@ -192,7 +192,7 @@ static void test_read_directory(void)
 }
 
 /* In many pieces, by a thread that reads ahead: each name once, whether all are wanted or the reader stops. */
-static void test_read_ahead(void)
+static void read_ahead(bool early)
 {
 	enum { FILES = 400 };
 	static const unsigned wanted[] = {FILES, 1, 20, 200, FILES - 1};
@@ -212,6 +212,8 @@ static void test_read_ahead(void)
 
 		CU_ASSERT_EQUAL(lseek(top_fd, 0, SEEK_SET), 0);
 		directory_reader_init(&reader, top_fd, 1024);
+		if (early)
+			directory_reader_start(&reader, 5);
 		while (n < wanted[i] && directory_read(&reader, &entry) == 1) {
 			unsigned long number = strtoul(entry.name, NULL, 10);
 
@@ -230,6 +232,24 @@ static void test_read_ahead(void)
 	end();
 }
 
+static void test_read_ahead(void)
+{
+	read_ahead(false);
+}
+
+/* Before anybody looks, and then perhaps nobody does. */
+static void test_read_early(void)
+{
+	struct directory_reader reader;
+
+	read_ahead(true);
+	begin();
+	directory_reader_init(&reader, top_fd, 1024);
+	directory_reader_start(&reader, 5);
+	directory_reader_release(&reader);
+	end();
+}
+
 int main(void)
 {
 	static const struct test_case cases[] = {
@@ -241,6 +261,7 @@ int main(void)
 		{"make directories", test_make_directories},
 		{"read a directory", test_read_directory},
 		{"read a directory ahead", test_read_ahead},
+		{"read a directory early", test_read_early},
 	};
 
 	return run_tests("file", cases, ARRAY_SIZE(cases));

@@ -230,6 +230,31 @@ static void test_scan_of_a_removed_folder(void)
 	end();
 }
 
+/* What was read beforehand counts only if nothing has changed since; nobody need take it up. */
+static void test_scan_begun_early(void)
+{
+	begin();
+	put_file("F/cur/m:2,S", "");
+	put_file("F/new/n", "");
+	for (int i = 0; i < 2; i++)
+		maildir_scan_begin(folder, 1 << 20);
+	CHECK_SCAN(folder, "c m S|n n -");
+	CHECK_SCAN(folder, "c m S|n n -");
+	maildir_scan_begin(folder, 1);
+	put_file("F/cur/later:2,", "");
+	CHECK_SCAN(folder, "c later |c m S|n n -");
+	maildir_scan_begin(folder, 1);
+	CHECK_OK(rename(at("F/new/n"), at("F/cur/n:2,S")));
+	CHECK_SCAN(folder, "c later |c m S|c n S");
+	maildir_scan_begin(folder, 1);
+	remove_tree(at("F"));
+	make_folder("F");
+	put_file("F/cur/other:2,", "");
+	CHECK_SCAN(folder, "c other ");
+	maildir_scan_begin(folder, 1);
+	end();
+}
+
 static void note_times(void *ctx, const struct local_file *file)
 {
 	if (file->has_times)
@@ -494,6 +519,7 @@ int main(void)
 		{"scan", test_scan},
 		{"scan: duplicates", test_scan_duplicates},
 		{"scan: a removed folder", test_scan_of_a_removed_folder},
+		{"a scan begun early", test_scan_begun_early},
 		{"scan: coarse times", test_scan_with_coarse_times},
 		{"scan: under renames", test_scan_under_renames},
 		{"keywords", test_keywords},
