@@ -256,7 +256,8 @@ static int authenticate(struct exchange *exchange, struct error *err)
 	struct imap_conn *conn = exchange->conn;
 	bool first_pending;
 
-	if (start(exchange, &first_pending, err) < 0)
+	if (start(exchange, &first_pending, err) < 0 ||
+	    session_meanwhile(conn, exchange->options, err) < 0)
 		return -1;
 	while (queue_has(conn, conn->reply_tag)) {
 		if (conn_read(conn, err) < 0)
@@ -346,7 +347,8 @@ static int send_login(struct imap_conn *conn, const struct imap_options *options
 	text_putc(&conn->out, ' ');
 	if (command_string(conn, options->password, err) < 0)
 		return -1;
-	if (command_send(conn, 0, 0, err) < 0 || ahead_send(conn, err) < 0)
+	if (command_send(conn, 0, 0, err) < 0 || ahead_send(conn, err) < 0 ||
+	    session_meanwhile(conn, options, err) < 0)
 		return -1;
 	return queue_wait_for(conn, conn->reply_tag, err);
 }

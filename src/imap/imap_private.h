@@ -156,6 +156,7 @@ struct imap_conn {
 	bool setting_up;        /* ID, ENABLE, NAMESPACE are under way */
 	bool list_ahead;  /* behind them the LIST with STATUS, if it was sent with the login */
 	bool may_deflate; /* once it pays */
+	bool meanwhile_done;
 
 	/* the server */
 	uint32_t capabilities;
@@ -291,6 +292,9 @@ int list_put(struct imap_conn *conn, bool with_status, struct error *err);
 
 /* ---- session.c, auth.c, scram.c ---- */
 
+/* The login was sent: calls what imap_open was given to do meanwhile, once. */
+int session_meanwhile(struct imap_conn *conn, const struct imap_options *options,
+		      struct error *err);
 /* ID, ENABLE and NAMESPACE as far as the server knows them. */
 int session_put_setup(struct imap_conn *conn, struct error *err);
 

@@ -254,6 +254,18 @@ int session_prepare(struct imap_conn *conn, size_t messages, struct error *err)
 	return start_deflate(conn, err);
 }
 
+int session_meanwhile(struct imap_conn *conn, const struct imap_options *options, struct error *err)
+{
+	if (options->meanwhile == NULL || conn->meanwhile_done)
+		return 0;
+	conn->meanwhile_done = true;
+	if (stream_flush(conn->stream, err) < 0 ||
+	    options->meanwhile(options->meanwhile_ctx, err) < 0)
+		return -1;
+	stream_was_away(conn->stream);
+	return 0;
+}
+
 /* The set-up is not waited for: its answers come with those to the first command, so that an
  * account where nothing changed costs one round trip after the login. wanted: of DEFLATE. */
 static int set_up(struct imap_conn *conn, int wanted, struct error *err)
@@ -286,7 +298,9 @@ static int establish(struct imap_conn *conn, const struct imap_options *options,
 		return -1;
 	if (preauth && !conn->capabilities_told && ask_capabilities(conn, err) < 0)
 		return -1;
-	return set_up(conn, options->compress, err);
+	if (set_up(conn, options->compress, err) < 0)
+		return -1;
+	return session_meanwhile(conn, options, err); /* nobody had to log in */
 }
 
 int imap_open(struct imap_conn **conn, const struct imap_options *options, struct error *err)

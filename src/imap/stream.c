@@ -63,12 +63,20 @@ static uint64_t microseconds(void)
 static void end_turn(struct stream *stream)
 {
 	uint64_t took = microseconds() - stream->wrote_at;
+	bool untimed = stream->untimed;
 
-	stream->wrote = false;
-	if (++stream->traffic.round_trips > FIRST_TURNS)
+	stream->wrote = stream->untimed = false;
+	if (++stream->traffic.round_trips > FIRST_TURNS || untimed)
 		return;
 	if (stream->traffic.fastest_turn == 0 || took < stream->traffic.fastest_turn)
 		stream->traffic.fastest_turn = took != 0 ? took : 1;
+}
+
+void stream_was_away(struct stream *stream)
+{
+	struct pollfd fd = {.fd = stream->fd, .events = POLLIN};
+
+	stream->untimed = stream->wrote && poll(&fd, 1, 0) != 0;
 }
 
 /* At least one octet from the wire. */

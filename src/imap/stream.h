@@ -62,6 +62,10 @@ size_t stream_pending(const struct stream *stream);
  * all failures as the same. What arrived before it can still be read. */
 int stream_get_error(const struct stream *stream, struct error *err);
 
+/* The caller did something else since it wrote: if an answer is there by now, nobody knows for how long,
+ * and the time of this turn says nothing about the line. */
+void stream_was_away(struct stream *stream);
+
 void stream_get_traffic(const struct stream *stream, struct stream_traffic *traffic);
 
 /* The stream as libetpan sees it. Owned by the stream: not for mailstream_close. Both ways of reading

@@ -46,6 +46,7 @@ struct stream {
 	struct stream_traffic traffic;
 	bool wrote;        /* since the last read from the wire */
 	uint64_t wrote_at; /* microseconds: the first octet of this turn */
+	bool untimed;      /* when the answer to it came was not seen */
 	short want_read;   /* what the last ..._now waits for: POLLIN or POLLOUT */
 	short want_write;
 

@@ -51,6 +51,13 @@ struct action { /* 80 bytes, because the first run has one for each message */
 	size_t lost;
 };
 
+/* What is known of a folder's directory before the server answered (disk.c). */
+enum early {
+	EARLY_NOTHING,
+	EARLY_SAME, /* its stamps are those of the base */
+	EARLY_READ, /* records and files are in the snapshot; whoever takes them up sets NOTHING */
+};
+
 struct sync_folder {
 	struct folder_record record; /* strings in the account's arena; id 0 until it is made */
 	struct folder_plan plan;
@@ -61,6 +68,7 @@ struct sync_folder {
 	uint32_t unseen;           /* UIDs from here on were not asked for since; 0: from UIDNEXT */
 	struct stamp stamps[STAMP_COUNT];
 	struct snapshot snapshot;
+	enum early early;
 	struct tally tally; /* of its records, as they were loaded */
 	bool loaded;        /* the snapshot holds its records and both views */
 	bool named;         /* on the command line, or nothing was */
@@ -119,6 +127,15 @@ enum rule_table {
 	RULE_TABLES,
 };
 
+struct disk {
+	struct local_folder *places; /* what the root holds, by path; in the account's arena */
+	size_t n_places;
+	struct folder_record *base; /* likewise */
+	size_t n_base;
+	struct sync_folder *early; /* one for each of base; NULL: nothing was looked at */
+	bool early_now; /* under way: what there is to tell is told by whoever looks for good */
+};
+
 struct account {
 	const struct account_config *config;
 	const char *password;
@@ -137,6 +154,7 @@ struct account {
 	bool full;             /* no shortcut in this run */
 	atomic_bool committed; /* something was: the epoch is raised */
 	bool stop_uploads;     /* over quota */
+	struct disk disk;
 	struct sync_folder *folders;
 	size_t n_folders;
 	uint32_t trash; /* index of the folder removals go to, or NO_FOLDER */
@@ -155,6 +173,7 @@ struct account {
 /* ---- open.c ---- */
 int account_open(struct account *account, struct error *err);
 void account_close(struct account *account);
+void folder_release(struct sync_folder *folder); /* what it owns; not the folder */
 /* The fresh uuid and sentinel of a new account, and the epoch of one that commits; before any effect. */
 int account_begin_writing(struct account *account, struct error *err);
 int account_raise_epoch(struct account *account, struct error *err);
@@ -185,6 +204,10 @@ int workers_pass(struct account *account, const struct folder_pass *pass, struct
 #define FOLDERS_A_CONNECTION 8
 #define MESSAGES_A_CONNECTION 200
 int worker_connect(struct worker *worker, struct error *err);
+/* The first connection of a run, after which the mailboxes are listed: meanwhile (disk.c) is called
+ * once, while the answer to the login is awaited. */
+typedef int meanwhile_fn(void *account, struct error *err);
+int worker_connect_first(struct worker *worker, meanwhile_fn *meanwhile, struct error *err);
 void workers_close(struct account *account);
 /* Selects the folder's mailbox as this run uses it. ERROR_CHANGED if it is another one than was looked at:
  * UIDs of that look would name other messages (RFC 9051 section 2.3.1.1). */
@@ -211,6 +234,16 @@ int tree_make(struct account *account, struct error *err);
 int tree_remove(struct account *account, struct error *err);
 bool folder_is_exempt(const struct account *account, const struct sync_folder *folder);
 
+bool folder_is_named(const struct account *account, const char *name);
+
+/* ---- disk.c: what needs no server, while the server is waited for ---- */
+meanwhile_fn disk_list; /* the places and the base */
+meanwhile_fn disk_look; /* the same, and the folders whose directories changed */
+/* Hands over what was looked at for this plan; false if nothing was, or it was something else. */
+bool disk_take(struct account *account, const struct folder_plan *plan, enum special_use special,
+	       struct sync_folder *folder);
+void disk_release(struct account *account);
+
 /* ---- look.c ---- */
 int look_all(struct account *account, struct error *err);
 int folder_open_dir(struct account *account, struct sync_folder *folder, struct error *err);
@@ -219,9 +252,14 @@ void folder_close_dir(struct sync_folder *folder);
 void folder_is_pending(struct worker *worker, struct sync_folder *folder);
 
 bool folder_must_look(const struct account *account, const struct sync_folder *folder);
+/* Compares the stamps with those of the base, and reads records and files if they differ. What fails, or
+ * is to be told, is left for look_all to meet. */
+void look_early(struct account *account, struct sync_folder *folder);
 
 /* ---- scan.c: the local side into the snapshot ---- */
 int scan_local(struct account *account, struct sync_folder *folder, struct error *err);
+/* A large directory is read in a thread while something else is done first. */
+void scan_begin_early(struct account *account, struct sync_folder *folder);
 
 /* ---- view.c: the remote side into the snapshot ---- */
 struct imap_view_sink view_sink_of(struct sync_folder *folder); /* its snapshot */

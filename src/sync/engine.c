@@ -56,7 +56,7 @@ static int run(struct account *account, struct error *err)
 {
 	if (account_open(account, err) != 0)
 		return -1;
-	if (worker_connect(&account->workers[0], err) != 0)
+	if (worker_connect_first(&account->workers[0], disk_look, err) != 0)
 		return -1;
 	if (look_and_plan(account, err) != 0)
 		return -1;

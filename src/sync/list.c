@@ -34,28 +34,23 @@ static int look(struct account *account, struct arena *arena, struct folder_line
 		.server_writable = config->mode == MODE_TWO_WAY,
 		.keep_local = config->mode == MODE_ARCHIVE,
 	};
+	const struct disk *disk = &account->disk;
 	struct imap_mailbox *remote;
-	struct local_folder *local = NULL;
-	struct folder_record *base = NULL;
 	struct folder_plan *plans;
 
 	if (imap_list(account->workers[0].conn, arena, false, &remote, &input.n_mailboxes, err) !=
 	    0)
 		return -1;
-	if (account->maildir != NULL &&
-	    maildir_list(account->maildir, arena, &local, &input.n_places, err) != 0)
-		return -1;
-	if (account->state != NULL &&
-	    state_get_folders(account->state, arena, &base, &input.n_base, err) != 0)
-		return -1;
-	input.base = base;
+	input.base = disk->base;
+	input.n_base = disk->n_base;
 	input.ns = imap_namespace(account->workers[0].conn);
 	input.mailboxes = tree_mailboxes(account, remote, input.n_mailboxes);
-	input.places = tree_places(account, local, input.n_places);
+	input.places = tree_places(account, disk->places, disk->n_places);
+	input.n_places = disk->n_places;
 	plans = folders_plan(&input, arena, n);
 	*lines = arena_alloc(arena, (*n + 1) * sizeof(**lines));
 	for (size_t i = 0; i < *n; i++)
-		(*lines)[i] = line_of(arena, &plans[i], remote, local);
+		(*lines)[i] = line_of(arena, &plans[i], remote, disk->places);
 	return 0;
 }
 
@@ -84,7 +79,7 @@ int sync_list_folders(const struct account_config *config, const char *password,
 		account.maildir = NULL;
 	if (account.state != NULL)
 		state_load_keywords(account.state, account.keywords, &ignored);
-	result = worker_connect(&worker, err);
+	result = worker_connect_first(&worker, disk_list, err);
 	if (result == 0)
 		result = look(&account, arena, lines, n, err);
 	workers_close(&account);

@@ -15,6 +15,7 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/config_scan.c \
 	src/sync/copies.c \
 	src/sync/destroy.c \
+	src/sync/disk.c \
 	src/sync/download.c \
 	src/sync/engine.c \
 	src/sync/facts.c \

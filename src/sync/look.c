@@ -198,12 +198,25 @@ static bool limit_was_raised(struct account *account, const struct sync_folder *
 static int compare(struct account *account, struct sync_folder *folder, struct error *err)
 {
 	folder->remote_same = remote_is_same(account, folder) && !limit_was_raised(account, folder);
-	folder->paired = folder->record.messages;
-	return local_is_same(account, folder, &folder->local_same, err);
+	switch (folder->early) {
+	case EARLY_NOTHING:
+		folder->paired = folder->record.messages;
+		return local_is_same(account, folder, &folder->local_same, err);
+	case EARLY_SAME:
+		folder->paired = folder->record.messages;
+		folder->local_same = !folder_must_look(account, folder);
+		break;
+	case EARLY_READ:
+		folder->remote_same = folder->remote_same && !is_pending(folder);
+		folder->local_same = false;
+	}
+	return 0;
 }
 
 static int look_at_base(struct account *account, struct sync_folder *folder, struct error *err)
 {
+	if (has_local(folder) && !folder->local_same)
+		scan_begin_early(account, folder);
 	if (load(account, folder, err) != 0)
 		return -1;
 	folder->paired = count_paired(folder);
@@ -212,12 +225,41 @@ static int look_at_base(struct account *account, struct sync_folder *folder, str
 	return 0;
 }
 
+void look_early(struct account *account, struct sync_folder *folder)
+{
+	struct error ignored;
+	bool same;
+
+	if (local_is_same(account, folder, &same, &ignored) != 0)
+		return;
+	folder->early = EARLY_SAME;
+	if (same)
+		return;
+	folder->early = EARLY_NOTHING;
+	if (look_at_base(account, folder, &ignored) == 0 &&
+	    look_local(account, folder, false, &ignored) == 0 && !folder->incomplete)
+		folder->early = EARLY_READ;
+	folder_close_dir(folder);
+}
+
+/* Records and files, unless they were read before the server answered. */
+static int look_here(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	bool early = folder->early == EARLY_READ;
+
+	folder->early = EARLY_NOTHING;
+	if (early)
+		return 0;
+	if (look_at_base(account, folder, err) != 0)
+		return -1;
+	return look_local(account, folder, folder->local_same, err);
+}
+
 static int look(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
 	struct account *account = worker->account;
 
-	if (!folder->viewed && (look_at_base(account, folder, err) != 0 ||
-				look_local(account, folder, folder->local_same, err) != 0))
+	if (!folder->viewed && look_here(account, folder, err) != 0)
 		return -1;
 	if (look_remote(worker, folder, folder->remote_same, err) != 0)
 		return -1;
@@ -235,7 +277,7 @@ static int look_ahead(struct worker *worker, struct sync_folder *folder, struct 
 
 	if (!has_remote(folder) || !folder->named || folder->remote_same)
 		return 1;
-	if (look_at_base(account, folder, err) != 0)
+	if (folder->early != EARLY_READ && look_at_base(account, folder, err) != 0)
 		return -1;
 	request = view_request_of(folder, folder_must_look(account, folder));
 	if (imap_view_begin(worker->conn, folder->wire_now, is_examined(account), &request, err) !=
@@ -251,8 +293,10 @@ static int look_answer(struct worker *worker, struct sync_folder *folder, struct
 	struct imap_view view;
 	struct error local = {0};
 	bool again;
-	int disk = look_local(account, folder, folder->local_same, &local);
+	bool early = folder->early == EARLY_READ;
+	int disk = early ? 0 : look_local(account, folder, folder->local_same, &local);
 
+	folder->early = EARLY_NOTHING;
 	snapshot_remote_begin(&folder->snapshot);
 	if (imap_view_finish(worker->conn, &sink, &view, &again, err) != 0)
 		return -1;

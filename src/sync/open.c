@@ -202,16 +202,21 @@ int account_open(struct account *account, struct error *err)
 	return check_root(account, err);
 }
 
+void folder_release(struct sync_folder *folder)
+{
+	folder_close_dir(folder);
+	if (folder->snapshot.arena != NULL)
+		snapshot_release(&folder->snapshot);
+	index_release(&folder->names);
+	free(folder->second_names);
+	free(folder->actions);
+}
+
 void account_close(struct account *account)
 {
-	for (size_t i = 0; i < account->n_folders; i++) {
-		folder_close_dir(&account->folders[i]);
-		if (account->folders[i].snapshot.arena != NULL)
-			snapshot_release(&account->folders[i].snapshot);
-		index_release(&account->folders[i].names);
-		free(account->folders[i].second_names);
-		free(account->folders[i].actions);
-	}
+	for (size_t i = 0; i < account->n_folders; i++)
+		folder_release(&account->folders[i]);
+	disk_release(account);
 	index_release(&account->attempt_names);
 	world_release(&account->world);
 	for (unsigned i = 0; account->workers != NULL && i < account->n_workers; i++)

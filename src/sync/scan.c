@@ -191,6 +191,18 @@ static int check_suspect(struct account *account, struct sync_folder *folder,
 	return 0;
 }
 
+#define WORTH_A_THREAD 10000
+#define ROOM_A_MESSAGE 32 /* octets */
+
+void scan_begin_early(struct account *account, struct sync_folder *folder)
+{
+	uint32_t n = folder->record.messages;
+	struct error ignored;
+
+	if (n >= WORTH_A_THREAD && folder_open_dir(account, folder, &ignored) == 0)
+		maildir_scan_begin(folder->dir, (size_t)n * ROOM_A_MESSAGE);
+}
+
 int scan_local(struct account *account, struct sync_folder *folder, struct error *err)
 {
 	struct scan scan = {.account = account, .folder = folder};
@@ -202,6 +214,7 @@ int scan_local(struct account *account, struct sync_folder *folder, struct error
 		.file = scan_file,
 		.problem = scan_problem,
 	};
+	const struct stamp keywords = folder->stamps[STAMP_KEYWORDS]; /* before the file is read */
 	bool proved;
 
 	if (folder_open_dir(account, folder, err) != 0)
@@ -209,6 +222,7 @@ int scan_local(struct account *account, struct sync_folder *folder, struct error
 	if (letters_reconcile(account, folder, err) != 0)
 		return -1;
 	proved = maildir_scan(folder->dir, &sink, folder->stamps, err) == 0;
+	folder->stamps[STAMP_KEYWORDS] = keywords;
 	if (!proved && err->kind != ERROR_CHANGED) {
 		free(scan.barred);
 		return -1;

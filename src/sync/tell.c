@@ -65,6 +65,8 @@ void tell_problem(struct account *account, enum problem_kind kind, const struct 
 	char text[600];
 	va_list args;
 
+	if (account->disk.early_now)
+		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);

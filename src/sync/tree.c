@@ -50,12 +50,18 @@ struct local_place *tree_places(struct account *account, const struct local_fold
 	return places;
 }
 
-static bool is_named(const struct account *account, const char *name)
+bool folder_is_named(const struct account *account, const char *name)
 {
 	const struct sync_options *options = account->options;
 
 	return options->n_patterns == 0 ||
 	       patterns_match(options->patterns, options->n_patterns, name, false);
+}
+
+static enum special_use special_of(const struct folder_plan *plan,
+				   const struct imap_mailbox *mailboxes)
+{
+	return plan->mailbox != NO_INDEX ? mailboxes[plan->mailbox].special : SPECIAL_NONE;
 }
 
 static void set_up(struct account *account, struct sync_folder *folder,
@@ -65,16 +71,16 @@ static void set_up(struct account *account, struct sync_folder *folder,
 	const struct folder_record *base = input->base;
 	const struct local_place *places = input->places;
 
-	folder->plan = *plan;
-	if (plan->base != NO_INDEX)
-		folder->record = base[plan->base];
-	else
+	if (plan->base == NO_INDEX)
 		folder->record = (struct folder_record){
 			.path = "",
 			.mailbox_id = "",
 			.permanent = FLAGS_ALL,
 			.permanent_keywords = true,
 		};
+	else if (!disk_take(account, plan, special_of(plan, mailboxes), folder))
+		folder->record = base[plan->base];
+	folder->plan = *plan;
 	folder->base = plan->base != NO_INDEX ? &base[plan->base] : NULL;
 	folder->wire_now = plan->mailbox != NO_INDEX ? mailboxes[plan->mailbox].wire : plan->wire;
 	folder->path_now = plan->path;
@@ -87,7 +93,7 @@ static void set_up(struct account *account, struct sync_folder *folder,
 	folder->permanent = folder->record.permanent;
 	folder->permanent_keywords = folder->record.permanent_keywords;
 	folder->read_only = folder->record.read_only;
-	folder->named = is_named(account, plan->name);
+	folder->named = folder_is_named(account, plan->name);
 	folder->adopt = folder->record.last_sync == 0;
 	if (folder->adopt && plan->mailbox != NO_INDEX && plan->place != NO_INDEX)
 		note_rule(account, RULES_REPAIR, 7);
@@ -248,26 +254,20 @@ int tree_look(struct account *account, struct error *err)
 		.keep_local = config->mode == MODE_ARCHIVE,
 		.may_delete = !account->repair,
 	};
-	struct local_folder *local = NULL;
+	const struct disk *disk = &account->disk;
 	struct imap_mailbox *remote;
-	struct folder_record *base;
-	size_t n_remote, n_local = 0, n_base;
+	size_t n_remote;
 
 	tell_progress(account, PHASE_CONNECT, NULL, 0, 0);
 	if (imap_list(account->workers[0].conn, account->arena, true, &remote, &n_remote, err) != 0)
 		return -1;
-	if (account->maildir != NULL &&
-	    maildir_list(account->maildir, account->arena, &local, &n_local, err) != 0)
-		return -1;
-	if (state_get_folders(account->state, account->arena, &base, &n_base, err) != 0)
-		return -1;
 	input.ns = imap_namespace(account->workers[0].conn);
-	input.base = base;
-	input.n_base = n_base;
+	input.base = disk->base;
+	input.n_base = disk->n_base;
 	input.mailboxes = tree_mailboxes(account, remote, n_remote);
 	input.n_mailboxes = n_remote;
-	input.places = tree_places(account, local, n_local);
-	input.n_places = n_local;
+	input.places = tree_places(account, disk->places, disk->n_places);
+	input.n_places = disk->n_places;
 	if (make_plan(account, &input, remote, err) != 0)
 		return -1;
 	for (size_t i = 0; i < account->n_folders; i++) {

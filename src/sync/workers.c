@@ -54,7 +54,7 @@ static void add_traffic(struct account *account, const struct stream_traffic *tr
 	pthread_mutex_unlock(&account->mutex);
 }
 
-int worker_connect(struct worker *worker, struct error *err)
+static int connect_worker(struct worker *worker, meanwhile_fn *meanwhile, struct error *err)
 {
 	const struct account_config *config = worker->account->config;
 	struct stream_traffic spent = {0};
@@ -76,15 +76,25 @@ int worker_connect(struct worker *worker, struct error *err)
 		.keywords = worker->account->keywords,
 		.compress = config->compress,
 		.spent = &spent,
-		/* whoever connects before the tree was looked at is about to look at it */
-		.remembered =
-			worker->account->n_folders == 0 ? worker->account->meta.capabilities : NULL,
+		.remembered = meanwhile != NULL ? worker->account->meta.capabilities : NULL,
+		.meanwhile = meanwhile,
+		.meanwhile_ctx = worker->account,
 	};
 
 	if (worker->conn != NULL || imap_open(&worker->conn, &options, err) == 0)
 		return 0;
 	add_traffic(worker->account, &spent);
 	return -1;
+}
+
+int worker_connect(struct worker *worker, struct error *err)
+{
+	return connect_worker(worker, NULL, err);
+}
+
+int worker_connect_first(struct worker *worker, meanwhile_fn *meanwhile, struct error *err)
+{
+	return connect_worker(worker, meanwhile, err);
 }
 
 static void worker_close(struct worker *worker)

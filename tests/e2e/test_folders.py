@@ -498,6 +498,25 @@ def test_renamed_there_by_its_id(user, twin):
         assert_settled(user, twin, expected={"New": [1], "New/Child": [2]})
 
 
+def test_renamed_there_after_its_files_were_read(user, twin):
+    """The directory is read before the server tells of the rename: nothing of it is lost or told twice."""
+    fill(user, "Old", *range(25))
+    with ObjectIds(user) as proxy:
+        twin.set(port=proxy.port)
+        twin.sync()
+        twin.tree.deliver(mail.plain(100), "Old", "S")
+        stray = os.path.join(twin.tree.root, "Old", "cur", ":2,S")
+        os.close(os.open(stray, os.O_CREAT, 0o600))
+        with user.client() as client:
+            client.rename("Old", "New")
+        result = twin.sync(expect=1)
+        assert len(result.problems("name")) == 1, result
+        assert result.summary["folders_renamed_local"] == 1, result
+        os.unlink(stray.replace("Old", "New"))
+        twin.sync()
+        assert_settled(user, twin, expected={"New": [*range(25), 100]})
+
+
 @pytest.mark.parametrize("side", ["here", "there"])
 def test_names_in_use_by_their_ids(user, twin, side):
     """A becomes B, and B becomes C, or A: nothing is merged, whoever goes first."""

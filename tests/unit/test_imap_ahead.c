@@ -141,9 +141,91 @@ static void test_rows(void)
 		run(&rows[i]);
 }
 
+/* ---- what is done meanwhile ---- */
+
+struct meanwhile {
+	const struct play *play;
+	const char *sent; /* must be on its way by then */
+	int calls;
+	int result;
+};
+
+static int work_meanwhile(void *ctx, struct error *err)
+{
+	struct meanwhile *meanwhile = ctx;
+	const struct timespec pause = {0, 10000000};
+	bool found = false;
+
+	meanwhile->calls++;
+	for (int i = 0; i < 500 && !found; i++) {
+		char *said = read_all(meanwhile->play->sent);
+
+		found = said != NULL && strstr(said, meanwhile->sent) != NULL;
+		free(said);
+		if (!found)
+			nanosleep(&pause, NULL);
+	}
+	CU_ASSERT(found);
+	return meanwhile->result == 0 ? 0 : error_set(err, ERROR_LOCAL, "the disk is gone");
+}
+
+/* The server says nothing after its greeting before it has what must be sent by then. */
+static void open_meanwhile(const char *greeting, const char *rest, const char *sent, int result)
+{
+	struct imap_options options = {
+		.stream = {.timeout = 10, .stop_fd = -1}, .user = "u", .password = "p"};
+	struct meanwhile meanwhile = {.sent = sent, .result = result};
+	struct play play;
+	FILE *file = play_files(&play);
+	char *command;
+
+	fputs(rest, file);
+	fclose(file);
+	command = xasprintf("printf '%s\r\n'; cat %s; exec cat >%s", greeting, play.server,
+			    play.sent);
+	play.pool = keyword_pool_new();
+	meanwhile.play = &play;
+	options.stream.tunnel = command;
+	options.auth = AUTH_PLAIN;
+	options.keywords = play.pool;
+	options.remembered = remembered;
+	options.meanwhile = work_meanwhile;
+	options.meanwhile_ctx = &meanwhile;
+	CU_ASSERT_EQUAL(imap_open(&play.conn, &options, &play.err), result);
+	CU_ASSERT_EQUAL(meanwhile.calls, 1);
+	if (result != 0) {
+		CU_ASSERT_EQUAL(play.err.kind, ERROR_LOCAL);
+		CU_ASSERT_STRING_EQUAL(play.err.text, "the disk is gone");
+	}
+	imap_close(&play.conn);
+	unlink(play.server);
+	unlink(play.sent);
+	play_release(&play);
+	free(command);
+}
+
+static void test_meanwhile(void)
+{
+	static const char plain[] = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] Dovecot ready.";
+	static const char later[] = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready";
+	static const char preauth[] = "* PREAUTH [CAPABILITY IMAP4rev1] ready";
+
+	/* with all that goes along with the login */
+	open_meanwhile(plain, LOGGED_IN SETUP("m2", "m3", "m4") LISTED("m5"), "m5 LIST", 0);
+	/* once, though the login takes two turns */
+	open_meanwhile(
+		later,
+		"+ \r\nm1 OK [CAPABILITY IMAP4rev1] in\r\n* LIST () \"/\" \"\"\r\nm2 OK x\r\n",
+		"m1 AUTHENTICATE PLAIN\r\n", 0);
+	/* nobody has to log in */
+	open_meanwhile(preauth, "* LIST () \"/\" \"\"\r\nm1 OK x\r\n", "", 0);
+	open_meanwhile(plain, LOGGED_IN SETUP("m2", "m3", "m4") LISTED("m5"), "AUTHENTICATE", -1);
+}
+
 int main(void)
 {
-	static const struct test_case cases[] = {{"with the login", test_rows}};
+	static const struct test_case cases[] = {{"with the login", test_rows},
+						 {"meanwhile", test_meanwhile}};
 
 	return run_tests("imap ahead", cases, ARRAY_SIZE(cases));
 }
