@@ -19,7 +19,6 @@ struct chunk {
 
 struct arena {
 	struct chunk *head;
-	size_t next_size;
 	size_t total;
 };
 
@@ -97,10 +96,7 @@ void *grow(void *array, size_t n, size_t *room, size_t size)
 
 struct arena *arena_new(void)
 {
-	struct arena *arena = xcalloc(1, sizeof(*arena));
-
-	arena->next_size = ARENA_FIRST;
-	return arena;
+	return xcalloc(1, sizeof(struct arena));
 }
 
 void arena_free(struct arena **arena)
@@ -117,15 +113,18 @@ void arena_free(struct arena **arena)
 	*arena = NULL;
 }
 
+/* A quarter of what there is already: there may be hundreds of arenas, and most of them stay small. */
 static struct chunk *chunk_add(struct arena *arena, size_t need)
 {
-	size_t size = arena->next_size;
+	size_t size = arena->total / 4;
 	struct chunk *chunk;
 
+	if (size < ARENA_FIRST)
+		size = ARENA_FIRST;
+	if (size > ARENA_LARGEST)
+		size = ARENA_LARGEST;
 	if (size < need)
 		size = need;
-	else if (arena->next_size < ARENA_LARGEST)
-		arena->next_size *= 2;
 	chunk = xmalloc(sizeof(*chunk) + size);
 	chunk->size = size;
 	chunk->used = 0;

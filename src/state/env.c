@@ -9,7 +9,8 @@
 
 #define BLOCK ((size_t)64 << 10) /* the kernel maps a page with the fifteen around it */
 #define SMALL_FILE ((size_t)1 << 20)
-#define ALL_AFTER 64 /* for what was touched on the way to a record, too */
+#define ALL_AFTER 64    /* for what was touched on the way to a record, too */
+#define CHANGED_MOST 48 /* entries: each may have touched a block in each of two trees */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
 {
@@ -192,6 +193,7 @@ void pages_give_back(struct state *state)
 {
 	state->n_touched = 0;
 	state->given_back = 0;
+	state->changed = 0;
 	if (state->map != NULL)
 		madvise(state->map, map_used(state), MADV_DONTNEED);
 }
@@ -209,6 +211,12 @@ static void block_give_back(struct state *state, size_t block)
 	else
 		madvise(state->map + from, used - from < BLOCK ? used - from : BLOCK,
 			MADV_DONTNEED);
+}
+
+void entry_changed(struct state *state)
+{
+	if (++state->changed >= CHANGED_MOST && map_used(state) > SMALL_FILE)
+		pages_give_back(state);
 }
 
 void page_touched(struct state *state, const void *at)

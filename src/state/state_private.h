@@ -44,6 +44,7 @@ struct state {
 	size_t touched[TOUCHED_MOST];
 	size_t n_touched;
 	unsigned given_back;    /* pieces, since all was */
+	unsigned changed;       /* entries, since then */
 	bool sound;             /* the file was found to be, when it was opened */
 	char clean[CLEAN_ROOM]; /* what DIR/clean says (state.c) */
 };
@@ -78,6 +79,7 @@ int state_ready(struct state *state, struct error *err);
  * given back; they stay in the page cache. */
 void page_touched(struct state *state, const void *at); /* an address in the map */
 void pages_give_back(struct state *state);
+void entry_changed(struct state *state); /* or added: the pages on the way to it were touched */
 
 /* The directory and its files (dir.c). */
 char *state_path(const char *dir, const char *file); /* caller frees */

@@ -513,12 +513,14 @@ static int upload(struct worker *worker, struct sync_folder *folder, struct erro
 		.folder = folder,
 		.err = err,
 	};
+	size_t room;
 	int result = 0;
 
 	if (folder_open_dir(u.account, folder, err) != 0)
 		return -1;
-	u.list = xcalloc(BATCH, sizeof(*u.list));
-	u.appends = xcalloc(BATCH, sizeof(*u.appends));
+	room = folder->n_actions < BATCH ? folder->n_actions : BATCH;
+	u.list = xcalloc(room, sizeof(*u.list));
+	u.appends = xcalloc(room, sizeof(*u.appends));
 	for (size_t i = 0; result == 0 && i < folder->n_actions; i++) {
 		if (!is_upload(&folder->actions[i]))
 			continue;

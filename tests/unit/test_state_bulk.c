@@ -59,6 +59,51 @@ static void test_growth(void)
 	bed_remove(&bed);
 }
 
+/* KiB of the base that the process has mapped right now. */
+static unsigned long resident(void)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	unsigned long kib, sum = 0;
+	bool ours = false;
+	char line[1024];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (strchr(line, '-') != NULL && strchr(line, ':') != NULL &&
+		    strchr(line, '-') < strchr(line, ' '))
+			ours = strstr(line, "/data.mdb") != NULL;
+		else if (ours && sscanf(line, "Rss: %lu", &kib) == 1)
+			sum += kib;
+	}
+	fclose(file);
+	return sum;
+}
+
+/* Changes all over the base, a few a commit: the pages on the way to them do not stay. */
+static void test_many_folders(void)
+{
+	unsigned long most = 0;
+	struct bed bed;
+	char base[64];
+
+	bed_directory(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	for (uint32_t round = 0; round < 2; round++) {
+		for (uint32_t folder = 1; folder <= 200; folder++) {
+			for (uint32_t uid = 1; uid <= (round == 0 ? 100 : 5); uid++) {
+				snprintf(base, sizeof(base), "1700000000.M%uP1.somewhere.example",
+					 uid + round * 1000);
+				put(&bed, folder, uid + round * 1000, base);
+			}
+			CU_ASSERT_EQUAL_FATAL(bed_commit(&bed), 0);
+			if (resident() > most)
+				most = resident();
+		}
+	}
+	CU_ASSERT(most > 0 && most < 3 * 1024);
+	bed_remove(&bed);
+}
+
 /* Where the address space is limited the map cannot grow for ever: an error, and what was
  * committed stays readable. */
 static void test_no_address_space(void)
@@ -189,6 +234,7 @@ static void test_threads(void)
 
 static const struct test_case cases[] = {
 	{"growth", test_growth},
+	{"changes in many folders", test_many_folders},
 	{"no address space", test_no_address_space},
 	{"the walker of pages agrees with LMDB", test_walker_agrees},
 	{"threads", test_threads},
