@@ -251,12 +251,21 @@ static int start(struct exchange *exchange, bool *first_pending, struct error *e
 	return exchange->mechanism == AUTH_PLAIN && !*first_pending ? ahead_send(conn, err) : 0;
 }
 
+/* A server that waits for our next message has little patience before the login. */
+static bool has_said_all(const struct exchange *exchange, bool first_pending)
+{
+	return !first_pending && exchange->mechanism != AUTH_SCRAM_SHA_256 &&
+	       exchange->mechanism != AUTH_CRAM_MD5;
+}
+
 static int authenticate(struct exchange *exchange, struct error *err)
 {
 	struct imap_conn *conn = exchange->conn;
 	bool first_pending;
 
-	if (start(exchange, &first_pending, err) < 0 ||
+	if (start(exchange, &first_pending, err) < 0)
+		return -1;
+	if (has_said_all(exchange, first_pending) &&
 	    session_meanwhile(conn, exchange->options, err) < 0)
 		return -1;
 	while (queue_has(conn, conn->reply_tag)) {

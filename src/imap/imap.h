@@ -72,8 +72,8 @@ struct imap_options { /* strings borrowed for the call of imap_open */
 	struct stream_traffic
 		*spent;         /* what a connection that failed has cost; NULL: not asked for */
 	const char *remembered; /* what imap_remember told in an earlier run; NULL: nothing */
-	/* Called once, after the login was sent and before its answer is waited for: work that needs no
-	 * server costs no time then. Its error ends imap_open. NULL: nothing to do. */
+	/* Called once, while the answer to a login of one message is awaited, or after any other login:
+	 * work that needs no server costs no time then. Its error ends imap_open. NULL: nothing to do. */
 	int (*meanwhile)(void *ctx, struct error *err);
 	void *meanwhile_ctx;
 };

@@ -300,7 +300,8 @@ static int establish(struct imap_conn *conn, const struct imap_options *options,
 		return -1;
 	if (set_up(conn, options->compress, err) < 0)
 		return -1;
-	return session_meanwhile(conn, options, err); /* nobody had to log in */
+	return session_meanwhile(conn, options,
+				 err); /* the login left no time, or there was none */
 }
 
 int imap_open(struct imap_conn **conn, const struct imap_options *options, struct error *err)
