@@ -127,6 +127,7 @@ enum rule_table {
 	RULE_TABLES,
 };
 
+/* The disk as it was found before the server answered (disk.c). */
 struct disk {
 	struct local_folder *places; /* what the root holds, by path; in the account's arena */
 	size_t n_places;
@@ -233,7 +234,7 @@ int tree_look(struct account *account, struct error *err);
 int tree_make(struct account *account, struct error *err);
 int tree_remove(struct account *account, struct error *err);
 bool folder_is_exempt(const struct account *account, const struct sync_folder *folder);
-
+/* On the command line, or nothing was. */
 bool folder_is_named(const struct account *account, const char *name);
 
 /* ---- disk.c: what needs no server, while the server is waited for ---- */

@@ -215,8 +215,6 @@ static int compare(struct account *account, struct sync_folder *folder, struct e
 
 static int look_at_base(struct account *account, struct sync_folder *folder, struct error *err)
 {
-	if (has_local(folder) && !folder->local_same)
-		scan_begin_early(account, folder);
 	if (load(account, folder, err) != 0)
 		return -1;
 	folder->paired = count_paired(folder);
@@ -225,19 +223,25 @@ static int look_at_base(struct account *account, struct sync_folder *folder, str
 	return 0;
 }
 
+/* Only one folder at a time is begun early, so what is in store stays bounded. */
+static int read_here(struct account *account, struct sync_folder *folder, struct error *err)
+{
+	if (has_local(folder) && !folder->local_same)
+		scan_begin_early(account, folder);
+	if (look_at_base(account, folder, err) != 0)
+		return -1;
+	return look_local(account, folder, folder->local_same, err);
+}
+
 void look_early(struct account *account, struct sync_folder *folder)
 {
 	struct error ignored;
-	bool same;
 
-	if (local_is_same(account, folder, &same, &ignored) != 0)
+	if (local_is_same(account, folder, &folder->local_same, &ignored) != 0)
 		return;
-	folder->early = EARLY_SAME;
-	if (same)
-		return;
-	folder->early = EARLY_NOTHING;
-	if (look_at_base(account, folder, &ignored) == 0 &&
-	    look_local(account, folder, false, &ignored) == 0 && !folder->incomplete)
+	if (folder->local_same)
+		folder->early = EARLY_SAME;
+	else if (read_here(account, folder, &ignored) == 0 && !folder->incomplete)
 		folder->early = EARLY_READ;
 	folder_close_dir(folder);
 }
@@ -248,11 +252,7 @@ static int look_here(struct account *account, struct sync_folder *folder, struct
 	bool early = folder->early == EARLY_READ;
 
 	folder->early = EARLY_NOTHING;
-	if (early)
-		return 0;
-	if (look_at_base(account, folder, err) != 0)
-		return -1;
-	return look_local(account, folder, folder->local_same, err);
+	return early ? 0 : read_here(account, folder, err);
 }
 
 static int look(struct worker *worker, struct sync_folder *folder, struct error *err)

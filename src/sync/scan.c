@@ -192,15 +192,16 @@ static int check_suspect(struct account *account, struct sync_folder *folder,
 }
 
 #define WORTH_A_THREAD 10000
-#define ROOM_A_MESSAGE 32 /* octets */
+#define ROOM_A_MESSAGE 32 /* octets: so much of the names is read while the records are */
+#define MOST_ROOM ((size_t)2 << 20)
 
 void scan_begin_early(struct account *account, struct sync_folder *folder)
 {
-	uint32_t n = folder->record.messages;
+	size_t n = folder->record.messages, room = n * ROOM_A_MESSAGE;
 	struct error ignored;
 
 	if (n >= WORTH_A_THREAD && folder_open_dir(account, folder, &ignored) == 0)
-		maildir_scan_begin(folder->dir, (size_t)n * ROOM_A_MESSAGE);
+		maildir_scan_begin(folder->dir, room < MOST_ROOM ? room : MOST_ROOM);
 }
 
 int scan_local(struct account *account, struct sync_folder *folder, struct error *err)

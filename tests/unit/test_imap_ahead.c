@@ -169,7 +169,7 @@ static int work_meanwhile(void *ctx, struct error *err)
 	return meanwhile->result == 0 ? 0 : error_set(err, ERROR_LOCAL, "the disk is gone");
 }
 
-/* The server says nothing after its greeting before it has what must be sent by then. */
+/* The answers are all there at once, read or not; what was sent is seen as it comes. */
 static void open_meanwhile(const char *greeting, const char *rest, const char *sent, int result)
 {
 	struct imap_options options = {
