@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BATCH 512
+#define MOST_DIRS 32
 
 /* ---- pairs ---- */
 
@@ -80,7 +81,6 @@ struct rename {
 	struct sync_folder *to;
 	struct record record;
 	const char *base; /* in the new place */
-	bool moved;
 };
 
 static bool is_local_move(const struct action *action, uint32_t number)
@@ -231,66 +231,108 @@ static void rekey_one(struct account *account, struct state_batch *batch, struct
 	action->done = true;
 }
 
-static int rename_batch(struct account *account, struct rename *list, size_t n, struct error *err)
-{
-	struct worker *worker = &account->workers[0];
+/* What is under way: a batch shares two transactions, whatever the folders, and the directories that it
+ * opened, each four descriptors. */
+struct mover {
+	struct account *account;
+	struct arena *arena;
+	struct rename *list; /* BATCH of them, once there is one */
+	size_t n;
+	struct sync_folder *dirs[MOST_DIRS];
+	size_t n_dirs;
+};
 
+static int rename_batch(struct mover *m, struct error *err)
+{
+	struct account *account = m->account;
+	struct worker *worker = &account->workers[0];
+	size_t n = m->n;
+
+	m->n = 0;
+	if (n == 0)
+		return 0;
 	account->committed = true;
 	for (size_t i = 0; i < n; i++) {
-		if (list[i].from == list[i].to)
+		if (m->list[i].from == m->list[i].to)
 			continue;
-		state_put_record(worker->batch, list[i].to->record.id, &list[i].record);
-		folder_is_pending(worker, list[i].to);
+		state_put_record(worker->batch, m->list[i].to->record.id, &m->list[i].record);
+		folder_is_pending(worker, m->list[i].to);
 	}
 	if (state_commit(worker->batch, account->keywords, err) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		if (rename_one(worker, &list[i], err) != 0)
+		if (rename_one(worker, &m->list[i], err) != 0)
 			return -1;
 	}
-	if (sync_dirs(list, n, err) != 0)
+	if (sync_dirs(m->list, n, err) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		rekey_one(account, worker->batch, &list[i]);
+		rekey_one(account, worker->batch, &m->list[i]);
 	return state_commit(worker->batch, account->keywords, err);
 }
 
-static void close_dirs(struct account *account)
+static void close_dirs(struct mover *m)
 {
-	for (size_t i = 0; i < account->n_folders; i++)
-		folder_close_dir(&account->folders[i]);
+	for (size_t i = 0; i < m->n_dirs; i++)
+		folder_close_dir(m->dirs[i]);
+	m->n_dirs = 0;
+}
+
+static void note_dir(struct mover *m, struct sync_folder *folder)
+{
+	for (size_t i = 0; i < m->n_dirs; i++) {
+		if (m->dirs[i] == folder)
+			return;
+	}
+	m->dirs[m->n_dirs++] = folder;
+}
+
+static int add_rename(struct mover *m, struct action *action, struct error *err)
+{
+	struct rename *r;
+
+	if (m->n_dirs + 2 > MOST_DIRS) {
+		if (rename_batch(m, err) != 0)
+			return -1;
+		close_dirs(m);
+	}
+	if (m->list == NULL)
+		m->list = xcalloc(BATCH, sizeof(*m->list));
+	r = &m->list[m->n++];
+	*r = (struct rename){.action = action};
+	prepare_rename(m->account, r, m->arena);
+	note_dir(m, r->from);
+	note_dir(m, r->to);
+	return m->n == BATCH ? rename_batch(m, err) : 0;
+}
+
+static int move_into(struct mover *m, uint32_t number, struct error *err)
+{
+	struct sync_folder *folder = folder_at(m->account, number);
+
+	for (size_t i = 0; i < folder->n_actions && folder_is_usable(folder); i++) {
+		struct action *action = &folder->actions[i];
+
+		if (!is_local_move(action, number) ||
+		    folder_at(m->account, action->file_folder)->failed)
+			continue;
+		if (add_rename(m, action, err) != 0)
+			return -1;
+	}
+	return 0;
 }
 
 int move_local_all(struct account *account, struct error *err)
 {
-	struct rename *list = xcalloc(BATCH, sizeof(*list));
-	struct arena *arena = arena_new();
-	size_t n = 0;
+	struct mover m = {.account = account, .arena = arena_new()};
 	int result = 0;
 
-	for (uint32_t i = 0; result == 0 && i < account->n_folders; i++) {
-		struct sync_folder *folder = folder_at(account, i);
-		bool moves = false;
-
-		for (size_t j = 0; result == 0 && j < folder->n_actions; j++) {
-			if (!is_local_move(&folder->actions[j], i) || !folder_is_usable(folder) ||
-			    folder_at(account, folder->actions[j].file_folder)->failed)
-				continue;
-			moves = true;
-			list[n] = (struct rename){.action = &folder->actions[j]};
-			prepare_rename(account, &list[n++], arena);
-			if (n == BATCH) {
-				result = rename_batch(account, list, n, err);
-				n = 0;
-			}
-		}
-		if (n != 0 && result == 0) /* one target folder at a time: few open directories */
-			result = rename_batch(account, list, n, err);
-		n = 0;
-		if (moves)
-			close_dirs(account);
-	}
-	free(list);
-	arena_free(&arena);
+	for (uint32_t i = 0; result == 0 && i < account->n_folders; i++)
+		result = move_into(&m, i, err);
+	if (result == 0)
+		result = rename_batch(&m, err);
+	close_dirs(&m);
+	free(m.list);
+	arena_free(&m.arena);
 	return result;
 }

@@ -559,6 +559,29 @@ def test_the_inode_of_a_removed_file_is_used_again(user, twin):
     assert_settled(user, twin, expected={"INBOX": [2], "Archive": [3, 50]})
 
 
+# ---- many folders ----
+
+@pytest.mark.parametrize("gather", [True, False], ids=["into one", "out of one"])
+def test_moves_between_many_folders_take_few_descriptors(user, make_twin, gather):
+    """Of 80 folders, and each that is open takes four descriptors."""
+    folders = [f"f{number}" for number in range(80)]
+    fill(user, "one")
+    for number, folder in enumerate(folders):
+        fill(user, folder, *([number] if gather else []))
+    fill(user, "one", *([] if gather else range(80)))
+    twin = make(make_twin, user, connections=1)
+    twin.sync()
+    with user.client() as client:
+        for number, folder in enumerate(folders):
+            if gather:
+                client.move("1", "one", folder)
+            else:
+                client.move(str(number + 1), folder, "one")
+    moved(twin.sync(before=["prlimit", "--nofile=200:200"]), local=80)
+    assert_settled(user, twin, expected={"one": range(80)} if gather else
+                   {folder: [number] for number, folder in enumerate(folders)})
+
+
 # ---- how much travels ----
 
 def test_a_thousand_moves_on_the_server_cost_little(user, twin):
