@@ -38,6 +38,11 @@ static const EVP_MD *get_sha256(void)
 	return sha256;
 }
 
+void digest_prepare(void)
+{
+	get_sha256();
+}
+
 struct digest *digest_new(void)
 {
 	struct digest *digest = xcalloc(1, sizeof(*digest));

@@ -122,7 +122,6 @@ int filename_build(char out[NAME_MAX + 1], const char *base, const char *letters
 }
 
 static char host[128];
-static pthread_once_t host_once = PTHREAD_ONCE_INIT;
 
 /* maildir(5): '/' is written \057 and ':' \072. */
 static void find_host(void)
@@ -143,7 +142,9 @@ static void find_host(void)
 	host[n] = '\0';
 }
 
-static uint64_t random_number(void)
+/* Tells this process from others that have its pid, after a restart or in another container; within it
+ * the counter tells names apart. */
+static uint64_t find_random(void)
 {
 	uint64_t number = 0;
 	struct timespec now;
@@ -155,16 +156,25 @@ static uint64_t random_number(void)
 	return (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ULL ^ (uint64_t)now.tv_sec;
 }
 
+static uint64_t random_part;
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
+
+static void find_process(void)
+{
+	find_host();
+	random_part = find_random();
+}
+
 char *unique_name(void)
 {
 	static atomic_uint counter;
 	struct timespec now;
 
-	pthread_once(&host_once, find_host);
+	pthread_once(&process_once, find_process);
 	clock_gettime(CLOCK_REALTIME, &now);
 	return xasprintf("%lld.M%06ldP%ldQ%uR%016llx.%s", (long long)now.tv_sec, now.tv_nsec / 1000,
 			 (long)getpid(), atomic_fetch_add(&counter, 1) + 1,
-			 (unsigned long long)random_number(), host);
+			 (unsigned long long)random_part, host);
 }
 
 char *maildir_new_base(uint64_t size)
