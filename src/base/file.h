@@ -31,15 +31,6 @@ int file_replace(int directory, const char *name, const void *data, size_t len, 
 int file_sync_directory(int directory, const char *path); /* makes the names in it durable */
 int file_make_directories(const char *path, mode_t mode); /* with parents; existing is success */
 
-/* Not NFS, CIFS, 9p, FUSE or another that machines share. */
-bool file_system_is_local(int fd);
-/* Any change after a look at a file's times gives it other times (Linux 6.13 and up, on file
- * systems known to take part). Elsewhere times move in steps of up to 10 ms. */
-bool file_system_has_fine_times(int fd);
-/* A new file may be given the inode number of one that was just removed. Not where numbers only ever
- * grow (tmpfs, btrfs). */
-bool file_system_reuses_inodes(int fd);
-
 /* Reading a directory in large pieces. */
 struct directory_entry {
 	char *name; /* may be written to; lives until the next entry is read */

@@ -9,6 +9,8 @@ src_base_libbase_a_SOURCES = \
 	src/base/error.h \
 	src/base/file.c \
 	src/base/file.h \
+	src/base/file_system.c \
+	src/base/file_system.h \
 	src/base/log.c \
 	src/base/log.h \
 	src/base/memory.c \

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/file_system.h"
 #include "base/text.h"
 
 #define COLON_PROBE SENTINEL_NAME ".probe:2,S"

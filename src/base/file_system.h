@@ -1,0 +1,16 @@
+/* What can be expected of the file system that a descriptor is on. What is not known is not expected. */
+#ifndef MAILTWIN_BASE_FILE_SYSTEM_H
+#define MAILTWIN_BASE_FILE_SYSTEM_H
+
+#include <stdbool.h>
+
+/* Not NFS, CIFS, 9p, FUSE or another that machines share. */
+bool file_system_is_local(int fd);
+/* Any change after a look at a file's times gives it other times (Linux 6.13 and up, on file
+ * systems known to take part). Elsewhere times move in steps of up to 10 ms. */
+bool file_system_has_fine_times(int fd);
+/* A new file may be given the inode number of one that was just removed. Not where numbers only ever
+ * grow (tmpfs, btrfs). */
+bool file_system_reuses_inodes(int fd);
+
+#endif
