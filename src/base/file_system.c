@@ -1,7 +1,8 @@
 #include "base/file_system.h"
 
+#include <inttypes.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -34,20 +35,30 @@ bool file_system_is_local(int fd)
 	return is_file_system(fd, shared, ARRAY_SIZE(shared)) == 0;
 }
 
-bool file_system_has_fine_times(int fd)
+/* Of the file systems that are made for disks, and tmpfs: ext4, XFS, btrfs. */
+static bool is_well_known(int fd)
 {
-	/* ext4, XFS, btrfs, tmpfs */
 	static const uint32_t known[] = {0xef53, 0x58465342, 0x9123683e, 0x01021994};
-	unsigned long major, minor;
+
+	return is_file_system(fd, known, ARRAY_SIZE(known)) == 1;
+}
+
+static bool linux_is_at_least(unsigned long major, unsigned long minor)
+{
+	unsigned long its_major, its_minor;
 	struct utsname system;
 	char *end;
 
 	if (uname(&system) != 0)
 		return false;
-	major = strtoul(system.release, &end, 10);
-	minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
-	return (major > 6 || (major == 6 && minor >= 13)) &&
-	       is_file_system(fd, known, ARRAY_SIZE(known)) == 1;
+	its_major = strtoul(system.release, &end, 10);
+	its_minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+	return its_major > major || (its_major == major && its_minor >= minor);
+}
+
+bool file_system_has_fine_times(int fd)
+{
+	return linux_is_at_least(6, 13) && is_well_known(fd);
 }
 
 bool file_system_reuses_inodes(int fd)
@@ -55,4 +66,28 @@ bool file_system_reuses_inodes(int fd)
 	static const uint32_t growing[] = {0x01021994, 0x9123683e}; /* tmpfs, btrfs */
 
 	return is_file_system(fd, growing, ARRAY_SIZE(growing)) != 1;
+}
+
+bool file_system_syncs_at_once(int fd)
+{
+	return linux_is_at_least(5, 8) && is_well_known(fd);
+}
+
+uint64_t file_systems_unwritten(void)
+{
+	uint64_t kib, sum = 0;
+	unsigned found = 0;
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file != NULL && found < 2 && fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "Dirty: %" SCNu64, &kib) != 1 &&
+		    sscanf(line, "Writeback: %" SCNu64, &kib) != 1)
+			continue;
+		sum += kib << 10;
+		found++;
+	}
+	if (file != NULL)
+		fclose(file);
+	return found == 2 ? sum : UINT64_MAX;
 }

@@ -10,11 +10,12 @@
  * system calls. Descriptors are scarce, though: when as many are kept as the account may keep,
  * further files are closed and opened again, so that a batch may be large.
  *
- * Making files durable one after the other costs a commit of the file system's journal each;
- * several threads share one, and share it sooner if the contents of all are on their way
- * already (1,024 files of 8 KB on ext4: 1.0 to 2.3 s one by one, 0.28 to 0.5 s with four threads,
- * 0.22 to 0.38 s with their writing begun before; lots of five files in half the time). On memory
- * fsync does nothing, and a thread would be the most expensive part: so the first file tells.
+ * Making files durable one after the other costs a commit of the file system's journal each. One
+ * syncfs does it for the lot, but it also waits for what anybody else has written there (a lot of 128
+ * took 171 ms beside a program that writes 100 MB/s). So it is for when little else waits to be
+ * written. Otherwise several threads share a commit, and share it sooner if the contents of all are on
+ * their way already. On memory fsync does nothing, and a thread would be the most expensive part: so
+ * the first file tells. Figures: docs/performance.md, Durability.
  *
  * Files in tmp begin with "mailtwin-": what a killed run leaves there can be told from what
  * other programs are just delivering. */
@@ -32,11 +33,14 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/file_system.h"
 #include "base/text.h"
 
 #define SYNC_THREADS 4
 #define SYNC_WORTH 2       /* files: a thread for so many, where they are slow */
 #define SYNC_SLOW_NS 50000 /* what making a file durable takes if it is on a disk, at least */
+#define AT_ONCE_WORTH 8    /* files */
+#define STRANGERS_MOST ((uint64_t)8 << 20) /* octets of others that one may wait for */
 #define STALE_SECONDS (36 * 3600)
 
 struct delivery {
@@ -45,6 +49,7 @@ struct delivery {
 	bool kept;                     /* fd is one of those that the account keeps open */
 	bool pending_cr;
 	size_t len;
+	uint64_t size;           /* octets in the file, once finished */
 	struct scratch scratch;  /* none once finished */
 	char *base;              /* once finished */
 	char name[NAME_MAX + 1]; /* in tmp; "" once it is placed */
@@ -181,7 +186,7 @@ int delivery_finish(struct delivery *delivery, int64_t mtime, struct arena *aren
 	fingerprinter_finish(delivery->scratch.printer, &facts->fingerprint);
 	facts->inode = st.st_ino;
 	facts->mtime = st.st_mtim.tv_sec;
-	facts->size = (uint64_t)st.st_size;
+	facts->size = delivery->size = (uint64_t)st.st_size;
 	delivery->base = final_base(delivery, facts->size);
 	*base = arena_strdup(arena, delivery->base);
 	scratch_give(delivery->folder, &delivery->scratch);
@@ -269,11 +274,29 @@ static void sync_rest(struct sync_work *work, size_t most_threads)
 		pthread_join(threads[i], NULL);
 }
 
+/* Whatever it has to complain of, the files are then synchronised, and complain, one by one. */
+static bool sync_at_once(struct delivery *const *deliveries, size_t n)
+{
+	uint64_t octets = STRANGERS_MOST;
+
+	if (n < AT_ONCE_WORTH || !deliveries[0]->folder->maildir->syncs_at_once)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		octets += deliveries[i]->size;
+	if (file_systems_unwritten() > octets || syncfs(deliveries[0]->folder->fd) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		close_file(deliveries[i]);
+	return true;
+}
+
 int delivery_sync(struct delivery *const *deliveries, size_t n, struct error *err)
 {
 	struct sync_work work = {.deliveries = deliveries, .n = n};
 	size_t threads = 0;
 
+	if (sync_at_once(deliveries, n))
+		return 0;
 	if (sync_first(&work)) {
 		begin_writing(&work);
 		threads = n / SYNC_WORTH;

@@ -228,7 +228,7 @@ int delivery_write(struct delivery *delivery, const void *data, size_t len, stru
  * data are not durable yet. facts: of the wire octets after CR LF became LF. */
 int delivery_finish(struct delivery *delivery, int64_t mtime, struct arena *arena,
 		    const char **base, struct file_facts *facts, struct error *err);
-/* Makes the contents of n finished deliveries durable, in parallel where that helps. */
+/* Makes the contents of n finished deliveries of one root durable, together where that helps. */
 int delivery_sync(struct delivery *const *deliveries, size_t n, struct error *err);
 /* Puts it in place: new/ without letters, cur/ with. ERROR_CHANGED if the name is taken. Frees the
  * delivery on success. The name is durable after maildir_folder_sync. */

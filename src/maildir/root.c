@@ -54,6 +54,7 @@ static int open_root(struct maildir *maildir, const char *root, struct error *er
 	maildir->local = file_system_is_local(maildir->fd);
 	maildir->fine_times = file_system_has_fine_times(maildir->fd);
 	maildir->reuses_inodes = file_system_reuses_inodes(maildir->fd);
+	maildir->syncs_at_once = file_system_syncs_at_once(maildir->fd);
 	return probe_colon(maildir, err);
 }
 
