@@ -42,6 +42,9 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/tell.c \
 	src/sync/tree.c \
 	src/sync/upload.c \
+	src/sync/upload.h \
+	src/sync/upload_rules.c \
+	src/sync/upload_settle.c \
 	src/sync/view.c \
 	src/sync/words.c \
 	src/sync/words.h \

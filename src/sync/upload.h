@@ -1,0 +1,38 @@
+/* What the parts of an upload share. Private to src/sync. */
+#ifndef MAILTWIN_SYNC_UPLOAD_H
+#define MAILTWIN_SYNC_UPLOAD_H
+
+#include "sync/account.h"
+
+struct sending {
+	struct action *action;
+	struct attempt attempt;
+	struct stored stored;
+	struct imap_facts facts;
+	bool told; /* facts are from the server */
+};
+
+struct upload {
+	struct worker *worker;
+	struct account *account;
+	struct sync_folder *folder;
+	struct sending *list;
+	struct imap_append *appends;
+	size_t n;
+	struct error *err;
+};
+
+/* ---- upload_rules.c ---- */
+/* False: it is not sent in this run (docs/sync-rules.md, A). Else attempt is what is noted before. */
+bool upload_may_send(struct upload *u, struct action *action, struct attempt *attempt);
+/* The server will not have it: remembered, and told in every run. */
+void upload_refuse(struct upload *u, struct action *action, struct attempt attempt,
+		   const char *reason);
+/* Its outcome is not known yet. */
+void upload_wait(struct upload *u, const struct attempt *attempt);
+
+/* ---- upload_settle.c ---- */
+/* Asks what the server made of what was sent, and records it; sent: what imap_append returned. */
+int upload_settle(struct upload *u, int sent);
+
+#endif
