@@ -2,7 +2,8 @@
  *
  * A FETCH is cut into commands of a few hundred messages, with some under way at all times: the
  * server never waits for us, and a call that has to end early has little left to skip. Small
- * fetches from several mailboxes may also go out in one burst, each behind its own SELECT. */
+ * fetches from several mailboxes may also go out in one burst, each behind its own SELECT; those
+ * of facts and headers too, which are of the same form. */
 #include "imap/imap_private.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #define FETCH_WINDOW 4 /* commands under way */
 #define BODIES_CHUNK 256
+#define FACTS_CHUNK 2000
 
 enum { INDEX_FETCH, INDEX_SELECT };
 
@@ -20,6 +22,7 @@ struct bodies_fetch {
 	struct imap_conn *conn;
 	const uint32_t *uids;
 	size_t n;
+	enum imap_section section;
 	char *mailbox; /* of one that was begun */
 	uint32_t *copy;
 	struct selecting select;
@@ -101,29 +104,45 @@ static struct operation bodies_operation(struct bodies_fetch *work)
 				      .body_begin = body_begin,
 				      .body_data = body_data};
 
+	if (work->section == SECTION_NONE)
+		operation.body_begin = NULL; /* none was asked for */
 	return operation;
 }
 
-static size_t put_fetch(struct imap_conn *conn, const uint32_t *uids, size_t n,
-			enum imap_section section)
+static size_t chunk_of(enum imap_section section)
 {
+	return section == SECTION_NONE ? FACTS_CHUNK : BODIES_CHUNK;
+}
+
+static const char *body_item(enum imap_section section)
+{
+	switch (section) {
+	case SECTION_ALL: return " BODY.PEEK[]";
+	case SECTION_HEADER: return " BODY.PEEK[HEADER]";
+	case SECTION_NONE: break;
+	}
+	return "";
+}
+
+static size_t put_fetch(const struct bodies_fetch *work, size_t done)
+{
+	struct imap_conn *conn = work->conn;
 	size_t put;
 
 	command_begin(conn, "UID FETCH");
-	put = command_uids(conn, uids, n, BODIES_CHUNK);
-	text_printf(&conn->out, " (UID FLAGS INTERNALDATE RFC822.SIZE%s BODY.PEEK[%s])",
-		    id_item(conn), section == SECTION_HEADER ? "HEADER" : "");
+	put = command_uids(conn, work->uids + done, work->n - done, chunk_of(work->section));
+	text_printf(&conn->out, " (UID FLAGS INTERNALDATE RFC822.SIZE%s%s)", id_item(conn),
+		    body_item(work->section));
 	return put;
 }
 
 /* window: commands that may be under way; SIZE_MAX: nothing is waited for. */
-static int send_bodies(const struct bodies_fetch *work, enum imap_section section, size_t window,
-		       struct error *err)
+static int send_bodies(const struct bodies_fetch *work, size_t window, struct error *err)
 {
 	struct imap_conn *conn = work->conn;
 
 	for (size_t done = 0; done < work->n && !work->failed;) {
-		done += put_fetch(conn, work->uids + done, work->n - done, section);
+		done += put_fetch(work, done);
 		if (command_send(conn, INDEX_FETCH, 0, err) < 0 ||
 		    queue_wait(conn, window, UINT64_MAX, err) < 0)
 			return -1;
@@ -144,13 +163,14 @@ int imap_fetch_bodies(struct imap_conn *conn, const uint32_t *uids, size_t n,
 		      enum imap_section section, const struct imap_body_sink *sink,
 		      struct error *err)
 {
-	struct bodies_fetch work = {.conn = conn, .uids = uids, .n = n, .sink = sink};
+	struct bodies_fetch work = {
+		.conn = conn, .uids = uids, .n = n, .section = section, .sink = sink};
 	struct operation operation = bodies_operation(&work);
 	int result;
 
 	if (session_prepare(conn, n, err) < 0 || operation_begin(conn, &operation, err) < 0)
 		return -1;
-	result = send_bodies(&work, section, FETCH_WINDOW - 1, err);
+	result = send_bodies(&work, FETCH_WINDOW - 1, err);
 	if (result == 0)
 		result = queue_drain(conn, err);
 	operation_end(conn);
@@ -189,13 +209,14 @@ static struct bodies_fetch *work_new(struct imap_conn *conn, const char *mailbox
 
 #define FETCH_OCTETS 100 /* of a UID FETCH without its set */
 
-static size_t octets_of(struct imap_conn *conn, const char *mailbox, const uint32_t *uids, size_t n)
+static size_t octets_of(struct imap_conn *conn, const char *mailbox, const uint32_t *uids, size_t n,
+			enum imap_section section)
 {
 	size_t octets = 2 * strlen(mailbox) + FETCH_OCTETS;
 
 	for (size_t done = 0; done < n;) {
 		text_clear(&conn->out);
-		done += command_uids(conn, uids + done, n - done, BODIES_CHUNK);
+		done += command_uids(conn, uids + done, n - done, chunk_of(section));
 		octets += conn->out.len + FETCH_OCTETS;
 	}
 	return octets;
@@ -208,23 +229,24 @@ static int send_all(struct bodies_fetch *work, struct error *err)
 	if (selection_put_plain(conn, work->mailbox, work->select.examine, err) < 0 ||
 	    command_send(conn, INDEX_SELECT, 0, err) < 0)
 		return -1;
-	return send_bodies(work, SECTION_ALL, SIZE_MAX, err);
+	return send_bodies(work, SIZE_MAX, err);
 }
 
-int imap_bodies_begin(struct imap_conn *conn, const char *mailbox, bool examine,
-		      const uint32_t *uids, size_t n, struct error *err)
+int imap_fetch_begin(struct imap_conn *conn, const char *mailbox, bool examine,
+		     const uint32_t *uids, size_t n, enum imap_section section, struct error *err)
 {
 	struct bodies_fetch *work;
 	size_t octets;
 
 	if (n > IMAP_MOST_BEGUN_UIDS)
 		return error_set(err, ERROR_REFUSED, "%zu messages are too many for a burst", n);
-	if (session_prepare(conn, n, err) < 0)
+	if (session_prepare(conn, section == SECTION_NONE ? 0 : n, err) < 0)
 		return -1;
-	octets = octets_of(conn, mailbox, uids, n);
+	octets = octets_of(conn, mailbox, uids, n, section);
 	if (burst_enter(conn, mailbox, octets, err) < 0)
 		return -1;
 	work = work_new(conn, mailbox, examine, uids, n);
+	work->section = section;
 	if (send_all(work, err) < 0) {
 		work_free(work);
 		return -1;
@@ -233,17 +255,18 @@ int imap_bodies_begin(struct imap_conn *conn, const char *mailbox, bool examine,
 	return 0;
 }
 
-int imap_bodies_finish(struct imap_conn *conn, struct imap_selected *selected,
-		       const struct imap_body_sink *sink, struct error *err)
+int imap_fetch_finish(struct imap_conn *conn, struct imap_selected *selected,
+		      const struct imap_body_sink *sink, struct error *err)
 {
 	struct bodies_fetch *work = burst_oldest(conn, work_free, err);
-	struct operation operation = bodies_operation(work);
+	struct operation operation;
 	int result;
 
 	if (work == NULL)
 		return -1;
 	work->sink = sink;
 	work->selected = selected;
+	operation = bodies_operation(work);
 	result = burst_read(conn, &operation, err);
 	if (result == 0)
 		result = work->select.taken ? judge(work, err)

@@ -234,7 +234,11 @@ struct imap_facts_request {
 int imap_fetch_facts(struct imap_conn *conn, const struct imap_facts_request *request,
 		     struct imap_selected *selected, struct error *err);
 
-enum imap_section { SECTION_ALL, SECTION_HEADER };
+enum imap_section {
+	SECTION_ALL,
+	SECTION_HEADER,
+	SECTION_NONE, /* in a burst: only the facts, and of the sink only end is called */
+};
 
 /* Streams BODY.PEEK[] (or the header) with the facts. begin is called when the first octet is about to
  * come (uid may be 0: the server may tell it later), data for each piece, end with all facts when the
@@ -252,14 +256,14 @@ int imap_fetch_bodies(struct imap_conn *conn, const uint32_t *uids, size_t n,
 		      enum imap_section section, const struct imap_body_sink *sink,
 		      struct error *err);
 
-/* The same for several mailboxes in one burst, as imap_view_begin: SELECT or EXAMINE, then the whole
- * messages. At most IMAP_MOST_BEGUN_UIDS, which are copied. selected (may be NULL) is filled before
- * the sink is called. */
+/* The same for several mailboxes in one burst, as imap_view_begin: SELECT or EXAMINE, then the fetch. At
+ * most IMAP_MOST_BEGUN_UIDS, which are copied. selected (may be NULL) is filled before the sink is
+ * called. What the server leaves out is not asked for again. */
 #define IMAP_MOST_BEGUN_UIDS 2000
-int imap_bodies_begin(struct imap_conn *conn, const char *mailbox, bool examine,
-		      const uint32_t *uids, size_t n, struct error *err);
-int imap_bodies_finish(struct imap_conn *conn, struct imap_selected *selected,
-		       const struct imap_body_sink *sink, struct error *err);
+int imap_fetch_begin(struct imap_conn *conn, const char *mailbox, bool examine,
+		     const uint32_t *uids, size_t n, enum imap_section section, struct error *err);
+int imap_fetch_finish(struct imap_conn *conn, struct imap_selected *selected,
+		      const struct imap_body_sink *sink, struct error *err);
 
 /* +FLAGS or -FLAGS by UID, not .SILENT: what the server answers goes to fn (uid and the flags it has
  * then; may be NULL). */

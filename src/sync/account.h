@@ -210,6 +210,12 @@ int worker_connect(struct worker *worker, struct error *err);
 typedef int meanwhile_fn(void *account, struct error *err);
 int worker_connect_first(struct worker *worker, meanwhile_fn *meanwhile, struct error *err);
 void workers_close(struct account *account);
+/* True for an error that one folder or message has, so that others may go on. */
+bool error_is_local_to_folder(const struct error *err);
+bool sync_is_stopping(void);
+int check_stop(struct error *err); /* -1, ERROR_STOPPED, if it was asked to stop */
+
+/* ---- ask.c ---- */
 /* Selects the folder's mailbox as this run uses it. ERROR_CHANGED if it is another one than was looked at:
  * UIDs of that look would name other messages (RFC 9051 section 2.3.1.1). */
 int worker_select(struct worker *worker, const struct sync_folder *folder, struct error *err);
@@ -219,10 +225,13 @@ int worker_fetch_facts(struct worker *worker, const struct sync_folder *folder,
 		       struct error *err);
 int check_selected(const struct sync_folder *folder, const struct imap_selected *selected,
 		   struct error *err);
-/* True for an error that one folder or message has, so that others may go on. */
-bool error_is_local_to_folder(const struct error *err);
-bool sync_is_stopping(void);
-int check_stop(struct error *err); /* -1, ERROR_STOPPED, if it was asked to stop */
+/* Sends SELECT and a fetch along with those of other folders, as the begin of a pass: 0, 1 or -1. */
+int worker_fetch_begin(struct worker *worker, const struct sync_folder *folder,
+		       const uint32_t *uids, size_t n, enum imap_section section,
+		       struct error *err);
+/* The answer to one of SECTION_NONE; as worker_fetch_facts, but what is left out is not asked again. */
+int worker_facts_finish(struct worker *worker, const struct sync_folder *folder, imap_facts_fn *fn,
+			void *ctx, struct error *err);
 
 /* ---- tree.c ---- */
 /* What the folder rules want to know of both sides; in the account's arena. */

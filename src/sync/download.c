@@ -276,18 +276,11 @@ static int download_ahead(struct worker *worker, struct sync_folder *folder, str
 	int result;
 
 	download_init(&d, worker, folder);
-	if (d.n_wanted == 0 || d.n_wanted > IMAP_MOST_BEGUN_UIDS) {
-		download_release(&d);
-		return 1;
-	}
 	uids = uids_of(d.wanted, d.n_wanted);
-	result = imap_bodies_begin(worker->conn, folder->wire_now, is_examined(worker->account),
-				   uids, d.n_wanted, err);
+	result = worker_fetch_begin(worker, folder, uids, d.n_wanted, SECTION_ALL, err);
 	free(uids);
 	download_release(&d);
-	if (result != 0)
-		return err->kind == ERROR_REFUSED ? 1 : -1;
-	return 0;
+	return result;
 }
 
 /* What the server refused is asked for singly by download(), afterwards. */
@@ -305,7 +298,7 @@ static int download_answer(struct worker *worker, struct sync_folder *folder, st
 	error_clear(&d.err);
 	if (open_store(&d, &disk) != 0)
 		d.err = disk; /* the answer is read all the same, and every callback fails */
-	result = imap_bodies_finish(worker->conn, &selected, &sink, err);
+	result = imap_fetch_finish(worker->conn, &selected, &sink, err);
 	if (d.current != NULL)
 		delivery_abort(&d.current);
 	if (result != 0 && (err->kind != ERROR_LOCAL || d.err.kind == ERROR_NONE))

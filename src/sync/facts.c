@@ -182,11 +182,34 @@ int facts_fetch(struct worker *worker, struct sync_folder *folder, struct error 
 	return result;
 }
 
+static int facts_ahead(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	size_t n;
+	uint32_t *uids = collect(&folder->snapshot, wants_facts, &n);
+	int result = worker_fetch_begin(worker, folder, uids, n, SECTION_NONE, err);
+
+	free(uids);
+	return result;
+}
+
+/* What is left out, or refused, facts_fetch asks for once more. */
+static int facts_answer(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	int result = worker_facts_finish(worker, folder, note_facts, &folder->snapshot, err);
+
+	if (result != 0)
+		return err->kind == ERROR_REFUSED ? 1 : -1;
+	return any(folder, wants_facts);
+}
+
 int facts_of_arrivals(struct account *account, struct error *err)
 {
+	static const struct folder_pass pass = {folder_wants_facts, facts_ahead, facts_answer,
+						facts_fetch};
+
 	if (!anything_to_compare(account))
 		return 0;
-	return workers_each(account, folder_wants_facts, facts_fetch, err);
+	return workers_pass(account, &pass, err);
 }
 
 /* ---- headers and bodies ---- */
@@ -195,6 +218,9 @@ struct fetch {
 	struct snapshot *snapshot;
 	struct fingerprinter *printer;
 	enum imap_section section;
+	const struct sync_folder *folder;
+	const struct imap_selected *selected; /* by a burst; NULL: it was checked */
+	struct error err;
 };
 
 static int print_begin(void *ctx, uint32_t uid, uint64_t size)
@@ -204,7 +230,8 @@ static int print_begin(void *ctx, uint32_t uid, uint64_t size)
 	(void)uid;
 	(void)size;
 	fingerprinter_reset(fetch->printer);
-	return 0;
+	return fetch->selected != NULL ? check_selected(fetch->folder, fetch->selected, &fetch->err)
+				       : 0;
 }
 
 static int print_data(void *ctx, const char *data, size_t len)
@@ -248,6 +275,38 @@ static int fetch_prints(struct worker *worker, struct sync_folder *folder,
 	return result;
 }
 
+static int prints_ahead(struct worker *worker, struct sync_folder *folder,
+			enum imap_section section, arrival_wants_fn *wants, struct error *err)
+{
+	size_t n;
+	uint32_t *uids = collect(&folder->snapshot, wants, &n);
+	int result = worker_fetch_begin(worker, folder, uids, n, section, err);
+
+	free(uids);
+	return result;
+}
+
+static int prints_answer(struct worker *worker, struct sync_folder *folder,
+			 enum imap_section section, struct error *err)
+{
+	struct imap_selected selected;
+	struct fetch fetch = {.snapshot = &folder->snapshot,
+			      .section = section,
+			      .folder = folder,
+			      .selected = &selected};
+	struct imap_body_sink sink = {&fetch, print_begin, print_data, print_end};
+	int result;
+
+	fetch.printer = fingerprinter_new();
+	result = imap_fetch_finish(worker->conn, &selected, &sink, err);
+	fingerprinter_free(&fetch.printer);
+	if (result == 0)
+		return check_selected(folder, &selected, err);
+	if (err->kind == ERROR_LOCAL) /* said by print_begin */
+		*err = fetch.err;
+	return err->kind == ERROR_REFUSED ? 1 : -1;
+}
+
 static bool wants_header(const struct remote_message *arrival)
 {
 	return arrival->wants_header && arrival->facts != NULL &&
@@ -282,12 +341,38 @@ int bodies_fetch(struct worker *worker, struct sync_folder *folder, struct error
 	return fetch_prints(worker, folder, SECTION_ALL, wants_body, err);
 }
 
+static int headers_ahead(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	return prints_ahead(worker, folder, SECTION_HEADER, wants_header, err);
+}
+
+static int headers_answer(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	return prints_answer(worker, folder, SECTION_HEADER, err);
+}
+
+static int bodies_ahead(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	return prints_ahead(worker, folder, SECTION_ALL, wants_body, err);
+}
+
+static int bodies_answer(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	return prints_answer(worker, folder, SECTION_ALL, err);
+}
+
 int headers_of_arrivals(struct account *account, struct error *err)
 {
-	return workers_each(account, folder_wants_headers, headers_fetch, err);
+	static const struct folder_pass pass = {folder_wants_headers, headers_ahead, headers_answer,
+						headers_fetch};
+
+	return workers_pass(account, &pass, err);
 }
 
 int bodies_of_arrivals(struct account *account, struct error *err)
 {
-	return workers_each(account, folder_wants_bodies, bodies_fetch, err);
+	static const struct folder_pass pass = {folder_wants_bodies, bodies_ahead, bodies_answer,
+						bodies_fetch};
+
+	return workers_pass(account, &pass, err);
 }

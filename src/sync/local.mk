@@ -5,6 +5,7 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/account.h \
 	src/sync/actions.c \
 	src/sync/appended.c \
+	src/sync/ask.c \
 	src/sync/attempts.c \
 	src/sync/config.c \
 	src/sync/config.h \

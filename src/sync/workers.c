@@ -114,62 +114,6 @@ void workers_close(struct account *account)
 		worker_close(&account->workers[i]);
 }
 
-int check_selected(const struct sync_folder *folder, const struct imap_selected *selected,
-		   struct error *err)
-{
-	if (selected->status.uidvalidity == folder->status.uidvalidity)
-		return 0;
-	return error_set(err, ERROR_CHANGED,
-			 "the mailbox was made anew on the server just now; the next run looks "
-			 "at it");
-}
-
-int worker_select(struct worker *worker, const struct sync_folder *folder, struct error *err)
-{
-	struct imap_selected selected;
-
-	if (imap_select(worker->conn, folder->wire_now, is_examined(worker->account), &selected,
-			err) != 0)
-		return -1;
-	return check_selected(folder, &selected, err);
-}
-
-struct facts_sink {
-	const struct sync_folder *folder;
-	const struct imap_selected *selected;
-	imap_facts_fn *fn;
-	void *ctx;
-};
-
-static void take_facts(void *ctx, const struct imap_facts *facts)
-{
-	struct facts_sink *sink = ctx;
-	struct error err;
-
-	if (check_selected(sink->folder, sink->selected, &err) == 0)
-		sink->fn(sink->ctx, facts);
-}
-
-int worker_fetch_facts(struct worker *worker, const struct sync_folder *folder,
-		       const uint32_t *uids, size_t n, imap_facts_fn *fn, void *ctx,
-		       struct error *err)
-{
-	struct imap_selected selected;
-	struct facts_sink sink = {folder, &selected, fn, ctx};
-	struct imap_facts_request request = {
-		.mailbox = folder->wire_now,
-		.examine = is_examined(worker->account),
-		.uids = uids,
-		.n = n,
-		.fn = take_facts,
-		.ctx = &sink,
-	};
-
-	if (imap_fetch_facts(worker->conn, &request, &selected, err) != 0)
-		return -1;
-	return check_selected(folder, &selected, err);
-}
-
 bool error_is_local_to_folder(const struct error *err)
 {
 	return err->kind == ERROR_REFUSED || err->kind == ERROR_NOT_FOUND ||

@@ -198,7 +198,7 @@ static void finish_bodies(struct play *play, struct text *results)
 	struct imap_body_sink sink = {play, see_begin, see_data, see_end};
 	struct imap_selected selected = {.status = {.uidvalidity = 1}};
 
-	if (imap_bodies_finish(play->conn, &selected, &sink, &play->err) < 0)
+	if (imap_fetch_finish(play->conn, &selected, &sink, &play->err) < 0)
 		say_error(results, &play->err);
 	else
 		text_printf(results, "%" PRIu32 " ", selected.status.uidvalidity);
@@ -238,8 +238,11 @@ static void test_bodies(void)
 		struct play play;
 
 		play_open(&play, "", rows[i].answers);
-		CU_ASSERT_EQUAL(imap_bodies_begin(play.conn, "a", true, uids, 3, &play.err), 0);
-		CU_ASSERT_EQUAL(imap_bodies_begin(play.conn, "b", false, uids, 1, &play.err), 0);
+		CU_ASSERT_EQUAL(
+			imap_fetch_begin(play.conn, "a", true, uids, 3, SECTION_ALL, &play.err), 0);
+		CU_ASSERT_EQUAL(
+			imap_fetch_begin(play.conn, "b", false, uids, 1, SECTION_ALL, &play.err),
+			0);
 		finish_bodies(&play, &results);
 		finish_bodies(&play, &results);
 		CU_ASSERT_STRING_EQUAL(text_get(&results), rows[i].results);
@@ -255,6 +258,43 @@ static void test_bodies(void)
 	}
 }
 
+/* Of facts only end is called, whatever else the server tells; the header is a body like any other. */
+static void test_facts_and_headers(void)
+{
+	static const char *const answers =
+		"* OK [UIDVALIDITY 8] x\r\nm2 OK x\r\n* 1 FETCH (UID 2 RFC822.SIZE 7)\r\n"
+		"* 2 FETCH (UID 3 FLAGS ())\r\n" BODY(
+			"9", "ab") "m3 OK x\r\n"
+				   "m4 NO [NONEXISTENT] x\r\n* 1 FETCH (UID 2 RFC822.SIZE 7)\r\nm5 "
+				   "OK x\r\n"
+				   "* OK [UIDVALIDITY 9] x\r\nm6 OK x\r\n"
+				   "* 1 FETCH (UID 2 RFC822.SIZE 2 BODY[HEADER] {2}\r\nef)\r\nm7 "
+				   "OK x\r\n";
+	static const uint32_t uids[] = {2, 3, 9};
+	static const enum imap_section sections[] = {SECTION_NONE, SECTION_NONE, SECTION_HEADER};
+	struct text results = {0};
+	struct play play;
+
+	play_open(&play, "", answers);
+	for (size_t i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(imap_fetch_begin(play.conn, i == 1 ? "b" : "a", false, uids, 3 - i,
+						 sections[i], &play.err),
+				0);
+	for (size_t i = 0; i < 3; i++)
+		finish_bodies(&play, &results);
+	CU_ASSERT_STRING_EQUAL(text_get(&results), "8 missing 9 ");
+	CU_ASSERT_STRING_EQUAL(text_get(&play.seen), "none 2 none 9 | | 2:2:ef=2 | ");
+	text_release(&results);
+	play_close(&play);
+	CU_ASSERT_STRING_EQUAL(
+		play.said,
+		"m2 SELECT \"a\"\r\nm3 UID FETCH 2:3,9 (UID FLAGS INTERNALDATE RFC822.SIZE)\r\n"
+		"m4 SELECT \"b\"\r\nm5 UID FETCH 2:3 (UID FLAGS INTERNALDATE RFC822.SIZE)\r\n"
+		"m6 SELECT \"a\"\r\nm7 UID FETCH 2 (UID FLAGS INTERNALDATE RFC822.SIZE "
+		"BODY.PEEK[HEADER])\r\nm8 LOGOUT\r\n");
+	play_release(&play);
+}
+
 /* ---- what cannot be begun ---- */
 
 static uint32_t many[IMAP_MOST_BEGUN_UIDS + 1];
@@ -268,7 +308,8 @@ static void test_bounds(void)
 	for (uint32_t i = 0; i < ARRAY_SIZE(many); i++)
 		many[i] = 4000000000 + 2 * i;
 	play_open(&play, "", "m2 OK x\r\n");
-	CU_ASSERT_EQUAL(imap_bodies_begin(play.conn, "a", false, many, ARRAY_SIZE(many), &play.err),
+	CU_ASSERT_EQUAL(imap_fetch_begin(play.conn, "a", false, many, ARRAY_SIZE(many),
+					 SECTION_NONE, &play.err),
 			-1);
 	CU_ASSERT_EQUAL(play.err.kind, ERROR_REFUSED);
 	CU_ASSERT_EQUAL(imap_view_begin(play.conn, "a\nb", false, &unknown, &play.err), -1);
@@ -276,7 +317,8 @@ static void test_bounds(void)
 	CU_ASSERT_EQUAL(imap_view_begin(play.conn, "\xc3\xa4", false, &unknown, &play.err), -1);
 	CU_ASSERT_EQUAL(play.err.kind, ERROR_REFUSED);
 	finish_bodies(&play, &results); /* nothing was begun */
-	while (imap_bodies_begin(play.conn, "a", false, many, IMAP_MOST_BEGUN_UIDS, &play.err) == 0)
+	while (imap_fetch_begin(play.conn, "a", false, many, IMAP_MOST_BEGUN_UIDS, SECTION_ALL,
+				&play.err) == 0)
 		begun++;
 	CU_ASSERT(begun >= 1 && begun < 4);
 	CU_ASSERT_EQUAL(play.err.kind, ERROR_REFUSED);
@@ -294,8 +336,10 @@ static void test_bounds(void)
 
 int main(void)
 {
-	static const struct test_case cases[] = {
-		{"views", test_views}, {"bodies", test_bodies}, {"bounds", test_bounds}};
+	static const struct test_case cases[] = {{"views", test_views},
+						 {"bodies", test_bodies},
+						 {"facts and headers", test_facts_and_headers},
+						 {"bounds", test_bounds}};
 
 	return run_tests("imap burst", cases, ARRAY_SIZE(cases));
 }
