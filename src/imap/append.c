@@ -35,7 +35,6 @@ struct command {
 
 struct appending {
 	struct imap_conn *conn;
-	const char *mailbox;
 	struct imap_append *appends;
 	const struct imap_append_source *source;
 	size_t *sent; /* the numbers of the appends, in the order of sending */
@@ -51,7 +50,8 @@ struct appending {
 	struct text batch; /* a MULTIAPPEND without its beginning */
 	size_t batched;    /* messages in it, the last of sent */
 	char *piece;
-	bool stop; /* no mailbox, or no room */
+	const char *missing; /* the mailbox that was said to be last; NULL: none was */
+	bool stop;           /* no room */
 };
 
 /* ---- answers ---- */
@@ -102,7 +102,9 @@ static void refuse(struct appending *work, const struct command *command,
 
 		append->outcome = OUTCOME_REFUSED;
 		describe(append, status);
-		work->stop = work->stop || append->try_create || append->over_quota;
+		work->stop = work->stop || append->over_quota;
+		if (append->try_create)
+			work->missing = append->mailbox;
 	}
 }
 
@@ -230,10 +232,15 @@ static bool unasked(const struct imap_conn *conn, uint64_t size)
 	return (conn->capabilities & CAP_LITERAL_MINUS) != 0 && size <= 4096;
 }
 
-static int begin(struct appending *work, struct error *err)
+static int begin(struct appending *work, const char *mailbox, struct error *err)
 {
 	command_begin(work->conn, "APPEND ");
-	return command_string(work->conn, work->mailbox, err);
+	return command_string(work->conn, mailbox, err);
+}
+
+static bool is_missing(const struct appending *work, const char *mailbox)
+{
+	return work->missing != NULL && strcmp(work->missing, mailbox) == 0;
 }
 
 /* " (flags) "date" {size}": what stands before each message. */
@@ -294,7 +301,7 @@ static int send_one(struct appending *work, size_t i, bool small, struct error *
 	bool plus = unasked(work->conn, append->size), refused_early;
 	size_t index;
 
-	if (begin(work, err) < 0)
+	if (begin(work, append->mailbox, err) < 0)
 		return -1;
 	put_head(work->conn, append, plus);
 	note_sent(work, i);
@@ -322,6 +329,19 @@ static bool may_batch(const struct appending *work, const struct imap_append *ap
 	       memchr(work->body.data, '\0', work->body.len) == NULL;
 }
 
+static const char *batch_mailbox(const struct appending *work)
+{
+	return work->appends[work->sent[work->n_sent - 1]].mailbox;
+}
+
+/* Its messages are as if they had never been opened. */
+static void drop_batch(struct appending *work)
+{
+	work->n_sent -= work->batched;
+	work->batched = 0;
+	text_clear(&work->batch);
+}
+
 static int flush_batch(struct appending *work, struct error *err)
 {
 	struct imap_conn *conn = work->conn;
@@ -331,7 +351,11 @@ static int flush_batch(struct appending *work, struct error *err)
 
 	if (work->batched == 0)
 		return 0;
-	if (begin(work, err) < 0)
+	if (work->stop || is_missing(work, batch_mailbox(work))) {
+		drop_batch(work);
+		return 0;
+	}
+	if (begin(work, batch_mailbox(work), err) < 0)
 		return -1;
 	index = note_command(work, work->batched);
 	work->batched = 0;
@@ -345,15 +369,19 @@ static int flush_batch(struct appending *work, struct error *err)
 	return queue_wait(conn, WINDOW_COMMANDS, WINDOW_OCTETS, err);
 }
 
+static bool fits_batch(const struct appending *work, const struct imap_append *append)
+{
+	return work->batched == 0 || (work->batched < BATCH_MESSAGES &&
+				      work->batch.len + work->body.len <= BATCH_OCTETS &&
+				      strcmp(batch_mailbox(work), append->mailbox) == 0);
+}
+
 static int add_to_batch(struct appending *work, size_t i, struct error *err)
 {
 	struct imap_conn *conn = work->conn;
 
-	if (work->batched != 0 &&
-	    (work->batched == BATCH_MESSAGES || work->batch.len + work->body.len > BATCH_OCTETS)) {
-		if (flush_batch(work, err) < 0)
-			return -1;
-	}
+	if (!fits_batch(work, &work->appends[i]) && flush_batch(work, err) < 0)
+		return -1;
 	text_clear(&conn->out);
 	put_head(conn, &work->appends[i], true);
 	text_add(&work->batch, conn->out.data, conn->out.len);
@@ -394,6 +422,8 @@ static int send_message(struct appending *work, size_t i, bool batches, struct e
 	int result;
 
 	append->outcome = OUTCOME_NOT_SENT;
+	if (is_missing(work, append->mailbox))
+		return 0;
 	if (work->source != NULL && work->source->open(work->source->ctx, i) != 0)
 		return 0;
 	result = send_opened(work, i, batches, err);
@@ -408,7 +438,7 @@ static int send_all(struct appending *work, size_t n, struct error *err)
 		if (send_message(work, i, true, err) < 0)
 			return -1;
 	}
-	if (!work->stop && flush_batch(work, err) < 0)
+	if (flush_batch(work, err) < 0)
 		return -1;
 	return queue_drain(work->conn, err);
 }
@@ -436,11 +466,10 @@ static void release(struct appending *work)
 	text_release(&work->batch);
 }
 
-int imap_append(struct imap_conn *conn, const char *mailbox, struct imap_append *appends, size_t n,
+int imap_append(struct imap_conn *conn, struct imap_append *appends, size_t n,
 		const struct imap_append_source *source, struct error *err)
 {
-	struct appending work = {
-		.conn = conn, .mailbox = mailbox, .appends = appends, .source = source};
+	struct appending work = {.conn = conn, .appends = appends, .source = source};
 	struct operation operation = {.ctx = &work, .done = append_done};
 	struct error own;
 	int result;

@@ -291,8 +291,9 @@ enum imap_outcome {
 };
 
 struct imap_append {
-	uint64_t size; /* octets on the wire, every line ending in CR LF */
-	int fd;        /* the message with LF line ends: bare LF is sent as CR LF; read from 0 */
+	const char *mailbox; /* the wire name */
+	uint64_t size;       /* octets on the wire, every line ending in CR LF */
+	int fd; /* the message with LF line ends: bare LF is sent as CR LF; read from 0 */
 	struct flags flags;
 	int64_t date; /* INTERNALDATE, sent as +0000 */
 	/* out */
@@ -305,16 +306,17 @@ struct imap_append {
 	char text[96]; /* the server's words when refused */
 };
 
-/* APPENDs to a mailbox (it need not be selected), pipelined with LITERAL+ or LITERAL-, MULTIAPPEND where
- * it saves anything and only for messages the server is sure to take. Every append gets an outcome, also
- * when the call fails. open_next opens the i-th file just before it is sent (fd, size), close after:
- * returning -1 leaves that one out (OUTCOME_NOT_SENT). */
+/* APPENDs to mailboxes (which need not be selected), pipelined with LITERAL+ or LITERAL-, MULTIAPPEND where
+ * it saves anything and only for messages the server is sure to take. Those of one mailbox stand
+ * together. Every append gets an outcome, also when the call fails. open opens the i-th file just before
+ * it is sent (fd, size), close after: returning -1 leaves that one out (OUTCOME_NOT_SENT). A mailbox that
+ * is missing gets nothing more, and none does where the quota is reached. */
 struct imap_append_source {
 	void *ctx;
 	int (*open)(void *ctx, size_t i); /* fills appends[i].fd and size */
 	void (*close)(void *ctx, size_t i);
 };
-int imap_append(struct imap_conn *conn, const char *mailbox, struct imap_append *appends, size_t n,
+int imap_append(struct imap_conn *conn, struct imap_append *appends, size_t n,
 		const struct imap_append_source *source, struct error *err);
 
 /* UID MOVE / UID COPY of the selected mailbox's messages. targets[i] is the UID of uids[i] in the target

@@ -192,12 +192,17 @@ typedef bool folder_wants_fn(const struct account *account, const struct sync_fo
 int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err);
 /* A pass that can send ahead: begin sends what the folder needs and waits for nothing, finish reads the
  * answers, both for up to AHEAD folders in turn; fn does what they leave. begin: 0 begun, 1 nothing was
- * sent: fn does it. finish: 0 done, 1 fn does the rest. NULL: no sending ahead. */
+ * sent: fn does it. finish: 0 done, 1 fn does the rest. NULL: no sending ahead.
+ * together does as many folders at once, and deals with what fails in one of them (folder_fail). Any
+ * error ends the run, but after a connection that broke fn does what is left of each folder. */
+typedef int folders_fn(struct worker *worker, struct sync_folder **folders, size_t n,
+		       struct error *err);
 struct folder_pass {
 	folder_wants_fn *wants;
 	folder_fn *begin;
 	folder_fn *finish;
 	folder_fn *fn;
+	folders_fn *together; /* instead of begin and finish */
 };
 #define AHEAD 16
 int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err);
@@ -212,6 +217,8 @@ int worker_connect_first(struct worker *worker, meanwhile_fn *meanwhile, struct 
 void workers_close(struct account *account);
 /* True for an error that one folder or message has, so that others may go on. */
 bool error_is_local_to_folder(const struct error *err);
+/* Of such an error: it is told, and no more is done in the folder. */
+void folder_fail(struct account *account, struct sync_folder *folder, const struct error *err);
 bool sync_is_stopping(void);
 int check_stop(struct error *err); /* -1, ERROR_STOPPED, if it was asked to stop */
 
@@ -331,9 +338,10 @@ int find_appended(struct worker *worker, struct sync_folder *folder, const struc
 		  size_t n, struct stored **stored, struct error *err);
 
 /* ---- restore.c ---- */
-/* Sets what the server dropped of the wanted flags, in the selected mailbox; flags is then what it has. One
- * that it refuses to set is no error. */
-int restore_flags(struct worker *worker, struct stored **stored, size_t n, struct error *err);
+/* Sets what the server dropped of the wanted flags; flags is then what it has. One that it refuses to set is
+ * no error. */
+int restore_flags(struct worker *worker, struct sync_folder *folder, struct stored **stored,
+		  size_t n, struct error *err);
 
 /* ---- recover.c ---- */
 int recover(struct account *account, struct error *err);

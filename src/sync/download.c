@@ -325,8 +325,10 @@ static bool wants_download(const struct account *account, const struct sync_fold
 
 int download_all(struct account *account, struct error *err)
 {
-	static const struct folder_pass pass = {wants_download, download_ahead, download_answer,
-						download};
+	static const struct folder_pass pass = {.wants = wants_download,
+						.begin = download_ahead,
+						.finish = download_answer,
+						.fn = download};
 	int result = workers_pass(account, &pass, err);
 
 	for (unsigned i = 0; result == 0 && i < account->n_workers; i++)

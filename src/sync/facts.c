@@ -204,8 +204,10 @@ static int facts_answer(struct worker *worker, struct sync_folder *folder, struc
 
 int facts_of_arrivals(struct account *account, struct error *err)
 {
-	static const struct folder_pass pass = {folder_wants_facts, facts_ahead, facts_answer,
-						facts_fetch};
+	static const struct folder_pass pass = {.wants = folder_wants_facts,
+						.begin = facts_ahead,
+						.finish = facts_answer,
+						.fn = facts_fetch};
 
 	if (!anything_to_compare(account))
 		return 0;
@@ -363,16 +365,20 @@ static int bodies_answer(struct worker *worker, struct sync_folder *folder, stru
 
 int headers_of_arrivals(struct account *account, struct error *err)
 {
-	static const struct folder_pass pass = {folder_wants_headers, headers_ahead, headers_answer,
-						headers_fetch};
+	static const struct folder_pass pass = {.wants = folder_wants_headers,
+						.begin = headers_ahead,
+						.finish = headers_answer,
+						.fn = headers_fetch};
 
 	return workers_pass(account, &pass, err);
 }
 
 int bodies_of_arrivals(struct account *account, struct error *err)
 {
-	static const struct folder_pass pass = {folder_wants_bodies, bodies_ahead, bodies_answer,
-						bodies_fetch};
+	static const struct folder_pass pass = {.wants = folder_wants_bodies,
+						.begin = bodies_ahead,
+						.finish = bodies_answer,
+						.fn = bodies_fetch};
 
 	return workers_pass(account, &pass, err);
 }

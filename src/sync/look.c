@@ -403,7 +403,8 @@ static void doubt_what_moved(struct account *account)
 
 int look_all(struct account *account, struct error *err)
 {
-	static const struct folder_pass pass = {wants_look, look_ahead, look_answer, look};
+	static const struct folder_pass pass = {
+		.wants = wants_look, .begin = look_ahead, .finish = look_answer, .fn = look};
 
 	if (attempts_read(account, err) != 0)
 		return -1;

@@ -230,7 +230,7 @@ static int find_targets(struct remote_moves *m, struct error *err)
 	if (n != 0)
 		result = find_appended(m->worker, m->to, attempts, n, stored, err);
 	if (n != 0 && result == 0)
-		result = restore_flags(m->worker, stored, n, err);
+		result = restore_flags(m->worker, m->to, stored, n, err);
 	free(attempts);
 	free(stored);
 	return result;

@@ -64,7 +64,8 @@ static int restore_alike(struct worker *worker, struct restoring *r, struct erro
 	return result != 0 && error_is_local_to_folder(err) ? 0 : result;
 }
 
-int restore_flags(struct worker *worker, struct stored **stored, size_t n, struct error *err)
+int restore_flags(struct worker *worker, struct sync_folder *folder, struct stored **stored,
+		  size_t n, struct error *err)
 {
 	struct restoring r = {.keywords = worker->account->keywords};
 	int result = 0;
@@ -72,6 +73,8 @@ int restore_flags(struct worker *worker, struct stored **stored, size_t n, struc
 	r.lacking = xcalloc(n + 1, sizeof(struct stored *));
 	r.uids = xcalloc(n + 1, sizeof(*r.uids));
 	collect_lacking(&r, stored, n);
+	if (r.n != 0)
+		result = worker_select(worker, folder, err);
 	while (result == 0 && r.n != 0)
 		result = restore_alike(worker, &r, err);
 	free(r.lacking);

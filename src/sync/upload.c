@@ -22,9 +22,10 @@ static bool unchanged(int fd, const struct local_facts *facts)
 static int open_file(void *ctx, size_t i)
 {
 	struct upload *u = ctx;
-	struct action *action = u->list[i].action;
+	const struct sending *sending = &u->list[i];
+	const struct action *action = sending->action;
 	struct error err;
-	int fd = maildir_open_file(u->folder->dir, action->base, NULL, NULL, &err);
+	int fd = maildir_open_file(sending->folder->dir, action->base, NULL, NULL, &err);
 
 	if (fd >= 0 && !unchanged(fd, action->file)) {
 		close(fd);
@@ -45,61 +46,69 @@ static void close_file(void *ctx, size_t i)
 
 /* ---- a batch ---- */
 
+/* One transaction for the attempts of all folders, before any octet of their messages goes out. */
+static int note_attempts(struct upload *u)
+{
+	for (size_t i = 0; i < u->n; i++)
+		state_put_attempt(u->worker->batch, &u->list[i].attempt);
+	u->account->committed |= u->n != 0;
+	return state_commit(u->worker->batch, u->account->keywords, u->err);
+}
+
 static int send_batch(struct upload *u)
 {
 	struct imap_append_source source = {u, open_file, close_file};
-	int sent;
+	int result = note_attempts(u);
 
-	if (u->n == 0)
-		return state_commit(u->worker->batch, u->account->keywords, u->err);
+	if (result != 0 || u->n == 0)
+		return result;
 	for (size_t i = 0; i < u->n; i++) {
 		u->appends[i] = (struct imap_append){
+			.mailbox = u->list[i].folder->wire_now,
 			.fd = -1,
 			.size = u->list[i].action->file->wire_size,
 			.flags = u->list[i].attempt.flags,
 			.date = u->list[i].attempt.date,
 		};
-		state_put_attempt(u->worker->batch, &u->list[i].attempt);
 	}
-	u->account->committed = true;
-	if (state_commit(u->worker->batch, u->account->keywords, u->err) != 0)
-		return -1;
-	sent = imap_append(u->worker->conn, u->folder->wire_now, u->appends, u->n, &source, u->err);
-	sent = upload_settle(u, sent);
+	result = imap_append(u->worker->conn, u->appends, u->n, &source, u->err);
+	result = upload_settle(u, result);
 	u->n = 0;
-	return sent;
+	return result;
 }
 
+/* ---- what goes into it ---- */
+
 /* The contents of a file that has a record but is sent as a new message. */
-static int ensure_facts(struct upload *u, struct action *action)
+static int ensure_facts(struct upload *u, struct sync_folder *folder, struct action *action)
 {
 	struct file_facts facts;
 
 	if (action->file != NULL)
 		return 0;
-	if (maildir_examine(u->folder->dir, action->base, &facts, u->err) != 0)
+	if (maildir_examine(folder->dir, action->base, &facts, u->err) != 0)
 		return -1;
-	action->file = facts_keep(&u->folder->snapshot, &facts);
+	action->file = facts_keep(&folder->snapshot, &facts);
 	return 0;
 }
 
-static int consider(struct upload *u, struct action *action)
+static int consider(struct upload *u, struct sync_folder *folder, struct action *action)
 {
-	struct attempt attempt;
+	struct sending *sending = &u->list[u->n];
 
-	if (ensure_facts(u, action) != 0) {
+	if (ensure_facts(u, folder, action) != 0) {
 		if (!error_is_local_to_folder(u->err))
-			tell_error(u->account, u->folder, u->err);
-		u->folder->incomplete = true;
+			tell_error(u->account, folder, u->err);
+		folder->incomplete = true;
 		action->skipped = true;
 		return 0;
 	}
-	if (!upload_may_send(u, action, &attempt)) {
+	*sending = (struct sending){.folder = folder, .action = action};
+	if (!upload_may_send(u, sending)) {
 		action->skipped = !action->done;
 		return 0;
 	}
-	u->list[u->n++] = (struct sending){.action = action, .attempt = attempt};
-	return u->n == BATCH ? send_batch(u) : 0;
+	return ++u->n == BATCH ? send_batch(u) : 0;
 }
 
 static bool is_upload(const struct action *action)
@@ -108,51 +117,82 @@ static bool is_upload(const struct action *action)
 	       !action->held && !action->skipped;
 }
 
-static int upload(struct worker *worker, struct sync_folder *folder, struct error *err)
+static size_t count_uploads(const struct sync_folder *folder)
 {
-	struct upload u = {
-		.worker = worker,
-		.account = worker->account,
-		.folder = folder,
-		.err = err,
-	};
-	size_t room;
-	int result = 0;
+	size_t n = 0;
 
-	if (folder_open_dir(u.account, folder, err) != 0)
-		return -1;
-	room = folder->n_actions < BATCH ? folder->n_actions : BATCH;
-	u.list = xcalloc(room, sizeof(*u.list));
-	u.appends = xcalloc(room, sizeof(*u.appends));
-	for (size_t i = 0; result == 0 && i < folder->n_actions; i++) {
+	for (size_t i = 0; i < folder->n_actions; i++)
+		n += is_upload(&folder->actions[i]);
+	return n;
+}
+
+/* A full batch may fail the folder that its end belongs to. */
+static int upload_folder(struct upload *u, struct sync_folder *folder)
+{
+	int result = folder_open_dir(u->account, folder, u->err);
+
+	for (size_t i = 0; result == 0 && i < folder->n_actions && !folder->failed; i++) {
 		if (!is_upload(&folder->actions[i]))
 			continue;
-		if (u.account->stop_uploads) {
+		if (u->account->stop_uploads) {
 			folder->incomplete = true;
 			break;
 		}
-		result = check_stop(err);
+		result = check_stop(u->err);
 		if (result == 0)
-			result = consider(&u, &folder->actions[i]);
+			result = consider(u, folder, &folder->actions[i]);
 	}
-	if (result == 0)
-		result = send_batch(&u);
+	return result;
+}
+
+static int upload_folders(struct upload *u, struct sync_folder **folders, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (upload_folder(u, folders[i]) == 0)
+			continue;
+		if (!error_is_local_to_folder(u->err))
+			return -1;
+		folder_fail(u->account, folders[i], u->err);
+	}
+	return send_batch(u);
+}
+
+/* ---- the pass ---- */
+
+static int upload_many(struct worker *worker, struct sync_folder **folders, size_t n,
+		       struct error *err)
+{
+	struct upload u = {.worker = worker, .account = worker->account, .err = err};
+	size_t room = 1;
+	int result;
+
+	for (size_t i = 0; i < n; i++)
+		room += count_uploads(folders[i]);
+	if (room > BATCH)
+		room = BATCH;
+	u.list = xcalloc(room, sizeof(*u.list));
+	u.appends = xcalloc(room, sizeof(*u.appends));
+	result = upload_folders(&u, folders, n);
 	free(u.list);
 	free(u.appends);
 	return result;
 }
 
+static int upload(struct worker *worker, struct sync_folder *folder, struct error *err)
+{
+	return upload_many(worker, &folder, 1, err);
+}
+
 static bool wants_upload(const struct account *account, const struct sync_folder *folder)
 {
 	(void)account;
-	for (size_t i = 0; i < folder->n_actions; i++) {
-		if (is_upload(&folder->actions[i]))
-			return true;
-	}
-	return false;
+	return count_uploads(folder) != 0;
 }
 
 int upload_all(struct account *account, struct error *err)
 {
-	return workers_each(account, wants_upload, upload, err);
+	static const struct folder_pass pass = {
+		.wants = wants_upload, .fn = upload, .together = upload_many};
+
+	return workers_pass(account, &pass, err);
 }

@@ -5,6 +5,7 @@
 #include "sync/account.h"
 
 struct sending {
+	struct sync_folder *folder;
 	struct action *action;
 	struct attempt attempt;
 	struct stored stored;
@@ -12,24 +13,23 @@ struct sending {
 	bool told; /* facts are from the server */
 };
 
+/* A batch, of one folder or of several; those of one stand together. */
 struct upload {
 	struct worker *worker;
 	struct account *account;
-	struct sync_folder *folder;
 	struct sending *list;
-	struct imap_append *appends;
+	struct imap_append *appends; /* of each */
 	size_t n;
 	struct error *err;
 };
 
 /* ---- upload_rules.c ---- */
-/* False: it is not sent in this run (docs/sync-rules.md, A). Else attempt is what is noted before. */
-bool upload_may_send(struct upload *u, struct action *action, struct attempt *attempt);
+/* False: it is not sent in this run (docs/sync-rules.md, A). Else its attempt is what is noted before. */
+bool upload_may_send(struct upload *u, struct sending *sending);
 /* The server will not have it: remembered, and told in every run. */
-void upload_refuse(struct upload *u, struct action *action, struct attempt attempt,
-		   const char *reason);
+void upload_refuse(struct upload *u, struct sending *sending, const char *reason);
 /* Its outcome is not known yet. */
-void upload_wait(struct upload *u, const struct attempt *attempt);
+void upload_wait(struct upload *u, struct sync_folder *folder, const struct attempt *attempt);
 
 /* ---- upload_settle.c ---- */
 /* Asks what the server made of what was sent, and records it; sent: what imap_append returned. */

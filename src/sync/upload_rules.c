@@ -8,15 +8,16 @@
 
 #define MOST_TRIES 2
 
-void upload_refuse(struct upload *u, struct action *action, struct attempt attempt,
-		   const char *reason)
+void upload_refuse(struct upload *u, struct sending *sending, const char *reason)
 {
-	action->done = true; /* it is remembered, and told in every run */
-	attempt.state = ATTEMPT_REFUSED;
-	copy_text(attempt.reason, sizeof(attempt.reason), reason);
-	state_put_attempt(u->worker->batch, &attempt);
-	tell_problem(u->account, PROBLEM_REFUSED, u->folder, "the server refused %s: %s",
-		     attempt.base, attempt.reason);
+	struct attempt *attempt = &sending->attempt;
+
+	sending->action->done = true; /* it is remembered, and told in every run */
+	attempt->state = ATTEMPT_REFUSED;
+	copy_text(attempt->reason, sizeof(attempt->reason), reason);
+	state_put_attempt(u->worker->batch, attempt);
+	tell_problem(u->account, PROBLEM_REFUSED, sending->folder, "the server refused %s: %s",
+		     attempt->base, attempt->reason);
 }
 
 static struct flags sendable(const struct sync_folder *folder, struct flags flags)
@@ -27,46 +28,48 @@ static struct flags sendable(const struct sync_folder *folder, struct flags flag
 	return flags;
 }
 
-static struct attempt new_attempt(const struct upload *u, const struct action *action)
+static struct attempt new_attempt(const struct account *account, const struct sync_folder *folder,
+				  const struct action *action)
 {
 	struct attempt attempt = {
-		.folder = u->folder->record.id,
+		.folder = folder->record.id,
 		.base = action->base,
 		.kind = ATTEMPT_APPEND,
 		.state = ATTEMPT_OPEN,
-		.uidvalidity = u->folder->status.uidvalidity,
-		.uidnext = u->folder->status.uidnext,
+		.uidvalidity = folder->status.uidvalidity,
+		.uidnext = folder->status.uidnext,
 		.content = action->file->content,
 		.header = action->file->header,
 		.message_id = action->file->message_id,
 		.date = action->file->mtime,
-		.flags = sendable(u->folder, action->local),
+		.flags = sendable(folder, action->local),
 		.inode = action->file->inode,
 		.tries = 1,
 		.time = (int64_t)time(NULL),
 	};
 
 	if (action->lost != NO_LOST) {
-		const struct lost *lost = &u->account->world.lost[action->lost];
+		const struct lost *lost = &account->world.lost[action->lost];
 
-		attempt.old_folder = u->account->folders[lost->folder].record.id;
+		attempt.old_folder = account->folders[lost->folder].record.id;
 		attempt.old_uid = lost->record.uid;
 	}
 	return attempt;
 }
 
-void upload_wait(struct upload *u, const struct attempt *attempt)
+void upload_wait(struct upload *u, struct sync_folder *folder, const struct attempt *attempt)
 {
-	u->folder->incomplete = true;
-	tell_problem(u->account, PROBLEM_PARKED, u->folder,
+	folder->incomplete = true;
+	tell_problem(u->account, PROBLEM_PARKED, folder,
 		     "%s: %s; a run a minute later looks whether it arrived", attempt->base,
 		     attempt->reason);
 }
 
 /* Refused, or its outcome is unknown: docs/sync-rules.md, A. False: it is not sent in this run. */
-static bool may_send_again(struct upload *u, struct action *action, struct attempt *known,
-			   struct attempt *attempt)
+static bool may_send_again(struct upload *u, struct sending *sending, struct attempt *known)
 {
+	struct action *action = sending->action;
+
 	if (known->state != ATTEMPT_OPEN) { /* told by recover.c */
 		note_rule(u->account, RULES_ATTEMPTS, 1);
 		known->inode = action->file->inode;
@@ -76,7 +79,7 @@ static bool may_send_again(struct upload *u, struct action *action, struct attem
 	}
 	if (known->reason[0] != '\0' && !attempt_is_old(known)) {
 		note_rule(u->account, RULES_ATTEMPTS, 2);
-		upload_wait(u, known);
+		upload_wait(u, sending->folder, known);
 		return false;
 	}
 	if (known->tries >= MOST_TRIES) {
@@ -84,33 +87,32 @@ static bool may_send_again(struct upload *u, struct action *action, struct attem
 		known->state = ATTEMPT_PARKED;
 		action->done = true;
 		state_put_attempt(u->worker->batch, known);
-		tell_problem(u->account, PROBLEM_PARKED, u->folder,
+		tell_problem(u->account, PROBLEM_PARKED, sending->folder,
 			     "%s was sent twice with unknown outcome and is not sent again until "
 			     "it changes",
 			     action->base);
 		return false;
 	}
 	note_rule(u->account, RULES_ATTEMPTS, 4);
-	attempt->tries = known->tries + 1;
-	if (known->uidvalidity ==
-	    attempt->uidvalidity) /* what came late came after the first try */
-		attempt->uidnext = known->uidnext;
+	sending->attempt.tries = known->tries + 1;
+	if (known->uidvalidity == sending->attempt.uidvalidity)
+		sending->attempt.uidnext = known->uidnext; /* the first try may have come late */
 	return true;
 }
 
-/* False: it is not sent in this run. */
-bool upload_may_send(struct upload *u, struct action *action, struct attempt *attempt)
+bool upload_may_send(struct upload *u, struct sending *sending)
 {
-	struct attempt *known = attempt_of(u->account, u->folder, action->base);
+	struct action *action = sending->action;
+	struct attempt *known = attempt_of(u->account, sending->folder, action->base);
 	uint64_t limit = imap_append_limit(u->worker->conn);
 
-	*attempt = new_attempt(u, action);
+	sending->attempt = new_attempt(u->account, sending->folder, action);
 	if (limit != 0 && action->file->wire_size > limit) {
 		note_rule(u->account, RULES_ATTEMPTS, 5);
-		upload_refuse(u, action, *attempt, "it is larger than the server takes");
+		upload_refuse(u, sending, "it is larger than the server takes");
 		return false;
 	}
 	if (known == NULL || !hash_equal(&known->content, &action->file->content))
 		return true;
-	return may_send_again(u, action, known, attempt);
+	return may_send_again(u, sending, known);
 }

@@ -10,17 +10,42 @@
 #define CUT "the connection broke while it was sent"
 #define NOT_SHOWN "the server took it and does not show it"
 
+struct part { /* of a batch: those of one folder */
+	struct upload *upload;
+	struct sync_folder *folder;
+	struct sending *list;
+	const struct imap_append *appends;
+	size_t n;
+};
+
+/* The part that begins at a place in the batch. */
+static struct part part_at(struct upload *u, size_t at)
+{
+	struct part part = {
+		.upload = u,
+		.folder = u->list[at].folder,
+		.list = u->list + at,
+		.appends = u->appends + at,
+	};
+
+	while (at + part.n < u->n && part.list[part.n].folder == part.folder)
+		part.n++;
+	return part;
+}
+
 /* ---- what it says ---- */
 
 static void note_facts(void *ctx, const struct imap_facts *facts)
 {
-	struct upload *u = ctx;
+	struct part *part = ctx;
 
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].stored.uid == facts->uid) {
-			u->list[i].facts = *facts;
-			u->list[i].told = true;
-			u->list[i].stored.flags = facts->flags;
+	for (size_t i = 0; i < part->n; i++) {
+		struct sending *sending = &part->list[i];
+
+		if (sending->stored.uid == facts->uid) {
+			sending->facts = *facts;
+			sending->told = true;
+			sending->stored.flags = facts->flags;
 			return;
 		}
 	}
@@ -34,14 +59,14 @@ static int compare_numbers(const void *a, const void *b)
 }
 
 /* The UIDs of which nothing is known yet; caller frees. */
-static uint32_t *untold_uids(const struct upload *u, size_t *n)
+static uint32_t *untold_uids(const struct part *part, size_t *n)
 {
-	uint32_t *uids = xmalloc(u->n * sizeof(*uids));
+	uint32_t *uids = xmalloc(part->n * sizeof(*uids));
 
 	*n = 0;
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].stored.uid != 0 && !u->list[i].told)
-			uids[(*n)++] = u->list[i].stored.uid;
+	for (size_t i = 0; i < part->n; i++) {
+		if (part->list[i].stored.uid != 0 && !part->list[i].told)
+			uids[(*n)++] = part->list[i].stored.uid;
 	}
 	if (*n != 0)
 		qsort(uids, *n, sizeof(*uids), compare_numbers);
@@ -50,22 +75,72 @@ static uint32_t *untold_uids(const struct upload *u, size_t *n)
 
 /* What the server made of them: sizes, dates, ids and flags as it has them. A server need not show what is
  * new in a mailbox that was selected before (RFC 9051 section 7.4.1): the second time it is selected anew. */
-static int ask_facts(struct upload *u)
+static int ask_facts(struct part *part)
 {
+	struct upload *u = part->upload;
 	int result = 0;
 
 	for (int look = 0; look < 2 && result == 0; look++) {
 		size_t n;
-		uint32_t *uids = untold_uids(u, &n);
+		uint32_t *uids = untold_uids(part, &n);
 
 		if (n != 0 && look == 1)
 			result = imap_unselect(u->worker->conn, u->err);
 		if (n != 0 && result == 0)
-			result = worker_fetch_facts(u->worker, u->folder, uids, n, note_facts, u,
-						    u->err);
+			result = worker_fetch_facts(u->worker, part->folder, uids, n, note_facts,
+						    part, u->err);
 		free(uids);
 	}
 	return result;
+}
+
+/* An error that concerns this folder alone keeps nothing from the others. */
+static int judge(const struct part *part, int result)
+{
+	if (result == 0 || !error_is_local_to_folder(part->upload->err))
+		return result;
+	folder_fail(part->upload->account, part->folder, part->upload->err);
+	return 0;
+}
+
+/* 0: the question was sent, 1: it was not. */
+static int begin_facts(struct part *part)
+{
+	size_t n;
+	uint32_t *uids = untold_uids(part, &n);
+	int result = worker_fetch_begin(part->upload->worker, part->folder, uids, n, SECTION_NONE,
+					part->upload->err);
+
+	free(uids);
+	return result;
+}
+
+static int finish_facts(struct part *part)
+{
+	struct upload *u = part->upload;
+	int result = worker_facts_finish(u->worker, part->folder, note_facts, part, u->err);
+
+	if (result != 0 && u->err->kind == ERROR_REFUSED)
+		return 0; /* it is asked again, by itself */
+	return judge(part, result);
+}
+
+/* In one write for as many folders as there are; a mailbox is selected anew for it. */
+static int ask_facts_ahead(struct upload *u)
+{
+	struct part begun[AHEAD];
+	size_t n = 0;
+	int result = 0;
+
+	for (size_t at = 0; at < u->n && n < AHEAD && result >= 0;) {
+		begun[n] = part_at(u, at);
+		at += begun[n].n;
+		result = begin_facts(&begun[n]);
+		n += result == 0;
+	}
+	for (size_t i = 0; i < n && result >= 0; i++)
+		result = finish_facts(&begun[i]);
+	return result < 0 ? -1 : 0;
 }
 
 /* ---- one message ---- */
@@ -95,6 +170,7 @@ static void book(struct upload *u, struct sending *sending)
 	struct keyword_pool *pool = u->account->keywords;
 	const struct stored *stored = &sending->stored;
 	struct flags lost = flags_minus(pool, stored->wanted, stored->flags);
+	struct sync_folder *folder = sending->folder;
 	struct action *action = sending->action;
 	struct record record = {
 		.uid = stored->uid,
@@ -112,14 +188,21 @@ static void book(struct upload *u, struct sending *sending)
 	};
 
 	record.local = flags_minus(pool, record.local, lost);
-	u->folder->incomplete |= !flags_empty(lost);
+	folder->incomplete |= !flags_empty(lost);
 	forget_or_cut(u, action);
-	state_put_record(u->worker->batch, u->folder->record.id, &record);
-	state_delete_attempt(u->worker->batch, u->folder->record.id, action->base);
+	state_put_record(u->worker->batch, folder->record.id, &record);
+	state_delete_attempt(u->worker->batch, folder->record.id, action->base);
 	action->done = true;
 	action->uid = action->verb == VERB_REPLACE ? action->uid : stored->uid;
-	tell_change(u->account, CHANGE_UPLOAD, u->folder, stored->uid, action->base, NULL);
-	tell_progress(u->account, PHASE_UPLOAD, u->folder, 1, action->file->size);
+	tell_change(u->account, CHANGE_UPLOAD, folder, stored->uid, action->base, NULL);
+	tell_progress(u->account, PHASE_UPLOAD, folder, 1, action->file->size);
+}
+
+/* As if it had never been tried; later runs do. */
+static void take_back(struct upload *u, struct sending *sending)
+{
+	state_delete_attempt(u->worker->batch, sending->folder->record.id, sending->action->base);
+	sending->folder->incomplete = true;
 }
 
 static void book_refused(struct upload *u, struct sending *sending,
@@ -127,32 +210,25 @@ static void book_refused(struct upload *u, struct sending *sending,
 {
 	if (append->over_quota) {
 		u->account->stop_uploads = true;
-		u->folder->incomplete = true;
-		state_delete_attempt(u->worker->batch, u->folder->record.id, sending->action->base);
-		tell_problem(u->account, PROBLEM_REFUSED, u->folder,
+		take_back(u, sending);
+		tell_problem(u->account, PROBLEM_REFUSED, sending->folder,
 			     "the mailbox is over its quota (%s); nothing more is sent in this run",
 			     append->text);
 	} else if (append->try_create) {
-		u->folder->incomplete = true;
-		state_delete_attempt(u->worker->batch, u->folder->record.id, sending->action->base);
-		tell_problem(u->account, PROBLEM_FOLDER, u->folder,
+		take_back(u, sending);
+		tell_problem(u->account, PROBLEM_FOLDER, sending->folder,
 			     "the mailbox went away while mail was sent to it (%s)", append->text);
 	} else {
-		upload_refuse(u, sending->action, sending->attempt, append->text);
+		upload_refuse(u, sending, append->text);
 	}
 }
 
-static void not_sent(struct upload *u, struct sending *sending)
+static bool is_believable(const struct sending *sending, const struct imap_append *append)
 {
-	state_delete_attempt(u->worker->batch, u->folder->record.id, sending->action->base);
-	u->folder->incomplete = true;
-	sending->action->skipped = true;
-}
+	const struct imap_status *status = &sending->folder->status;
 
-static bool is_believable(const struct upload *u, const struct imap_append *append)
-{
-	return append->uid != 0 && append->uidvalidity == u->folder->status.uidvalidity &&
-	       append->uid >= u->folder->status.uidnext;
+	return append->uid != 0 && append->uidvalidity == status->uidvalidity &&
+	       append->uid >= status->uidnext;
 }
 
 /* Marks what the answer leaves open; it waits until the server can have made up its mind. */
@@ -161,11 +237,12 @@ static void in_doubt(struct upload *u, struct sending *sending, const char *reas
 	copy_text(sending->attempt.reason, sizeof(sending->attempt.reason), reason);
 	sending->attempt.time = (int64_t)time(NULL);
 	state_put_attempt(u->worker->batch, &sending->attempt);
-	upload_wait(u, &sending->attempt);
+	upload_wait(u, sending->folder, &sending->attempt);
 	sending->action->skipped = true;
 }
 
-static void book_outcome(struct upload *u, size_t i)
+/* broken: the connection was, so that what was not sent may be sent on another. */
+static void book_outcome(struct upload *u, size_t i, bool broken)
 {
 	struct sending *sending = &u->list[i];
 
@@ -177,7 +254,10 @@ static void book_outcome(struct upload *u, size_t i)
 			in_doubt(u, sending, NOT_SHOWN);
 		break;
 	case OUTCOME_REFUSED: book_refused(u, sending, &u->appends[i]); break;
-	case OUTCOME_NOT_SENT: not_sent(u, sending); break;
+	case OUTCOME_NOT_SENT:
+		take_back(u, sending);
+		sending->action->skipped = !broken;
+		break;
 	case OUTCOME_UNKNOWN: in_doubt(u, sending, CUT); break;
 	}
 }
@@ -187,58 +267,61 @@ static void book_outcome(struct upload *u, size_t i)
 static void note_uids(struct upload *u)
 {
 	for (size_t i = 0; i < u->n; i++) {
-		struct flags flags = u->list[i].attempt.flags;
+		struct sending *sending = &u->list[i];
+		struct flags flags = sending->attempt.flags;
 
-		u->list[i].stored = (struct stored){.wanted = flags, .flags = flags};
-		if (u->appends[i].outcome == OUTCOME_DONE && is_believable(u, &u->appends[i]))
-			u->list[i].stored.uid = u->appends[i].uid;
+		sending->stored = (struct stored){.wanted = flags, .flags = flags};
+		if (u->appends[i].outcome == OUTCOME_DONE && is_believable(sending, &u->appends[i]))
+			sending->stored.uid = u->appends[i].uid;
 	}
 }
 
 /* Without APPENDUID the mailbox is asked which of its new messages these are. */
-static int find_unnamed(struct upload *u)
+static int find_unnamed(struct part *part)
 {
-	struct attempt *attempts = xmalloc(u->n * sizeof(*attempts));
-	struct stored **stored = xmalloc(u->n * sizeof(struct stored *));
+	struct attempt *attempts = xmalloc(part->n * sizeof(*attempts));
+	struct stored **stored = xmalloc(part->n * sizeof(struct stored *));
 	size_t n = 0;
 	int result = 0;
 
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->list[i].stored.uid != 0 || u->appends[i].outcome != OUTCOME_DONE)
+	for (size_t i = 0; i < part->n; i++) {
+		if (part->list[i].stored.uid != 0 || part->appends[i].outcome != OUTCOME_DONE)
 			continue;
-		attempts[n] = u->list[i].attempt;
-		stored[n++] = &u->list[i].stored;
+		attempts[n] = part->list[i].attempt;
+		stored[n++] = &part->list[i].stored;
 	}
 	if (n != 0)
-		result = find_appended(u->worker, u->folder, attempts, n, stored, u->err);
+		result = find_appended(part->upload->worker, part->folder, attempts, n, stored,
+				       part->upload->err);
 	free(attempts);
 	free(stored);
 	return result;
 }
 
-static int restore(struct upload *u)
+static int restore(struct part *part)
 {
-	struct stored **stored = xmalloc(u->n * sizeof(struct stored *));
+	struct stored **stored = xmalloc(part->n * sizeof(struct stored *));
 	int result;
 
-	for (size_t i = 0; i < u->n; i++)
-		stored[i] = &u->list[i].stored;
-	result = restore_flags(u->worker, stored, u->n, u->err);
+	for (size_t i = 0; i < part->n; i++)
+		stored[i] = &part->list[i].stored;
+	result = restore_flags(part->upload->worker, part->folder, stored, part->n,
+			       part->upload->err);
 	free(stored);
 	return result;
 }
 
 /* A UID of APPENDUID that has neither the size nor the date that was sent is that of another message. */
-static bool forget_strangers(struct upload *u)
+static bool forget_strangers(struct part *part)
 {
 	bool any = false;
 
-	for (size_t i = 0; i < u->n; i++) {
-		struct sending *sending = &u->list[i];
+	for (size_t i = 0; i < part->n; i++) {
+		struct sending *sending = &part->list[i];
 
 		if (!sending->told || sending->facts.size == sending->action->file->wire_size ||
 		    sending->facts.date == sending->attempt.date ||
-		    sending->stored.uid != u->appends[i].uid)
+		    sending->stored.uid != part->appends[i].uid)
 			continue;
 		sending->stored.uid = 0;
 		sending->stored.flags = sending->stored.wanted;
@@ -248,13 +331,27 @@ static bool forget_strangers(struct upload *u)
 	return any;
 }
 
+static int look_closer(struct part *part)
+{
+	if (find_unnamed(part) != 0 || ask_facts(part) != 0)
+		return -1;
+	if (forget_strangers(part) && (find_unnamed(part) != 0 || ask_facts(part) != 0))
+		return -1;
+	return restore(part);
+}
+
 static int look_at_stored(struct upload *u)
 {
-	if (find_unnamed(u) != 0 || ask_facts(u) != 0)
+	struct part part;
+
+	if (ask_facts_ahead(u) != 0)
 		return -1;
-	if (forget_strangers(u) && (find_unnamed(u) != 0 || ask_facts(u) != 0))
-		return -1;
-	return restore(u);
+	for (size_t at = 0; at < u->n; at += part.n) {
+		part = part_at(u, at);
+		if (!part.folder->failed && judge(&part, look_closer(&part)) != 0)
+			return -1;
+	}
+	return 0;
 }
 
 int upload_settle(struct upload *u, int sent)
@@ -267,7 +364,7 @@ int upload_settle(struct upload *u, int sent)
 		result = look_at_stored(u);
 	cause = *u->err;
 	for (size_t i = 0; i < u->n; i++)
-		book_outcome(u, i);
+		book_outcome(u, i, sent != 0);
 	if (state_commit(u->worker->batch, u->account->keywords, u->err) != 0)
 		return -1;
 	*u->err = cause;

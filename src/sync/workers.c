@@ -125,6 +125,20 @@ static bool connection_is_dead(const struct error *err)
 	return err->kind == ERROR_NETWORK || err->kind == ERROR_SERVER;
 }
 
+void folder_fail(struct account *account, struct sync_folder *folder, const struct error *err)
+{
+	folder->incomplete = folder->failed = true;
+	tell_error(account, folder, err);
+}
+
+static void drop_connection(struct worker *worker, struct sync_folder *folder,
+			    const struct error *err)
+{
+	log_verbose("%s: the connection broke (%s)", folder->plan.name, err->text);
+	worker_close(worker);
+	folder->incomplete = true;
+}
+
 /* A connection that broke is made anew, once a folder: executors pass over what is done already. */
 static int do_folder(struct worker *worker, struct sync_folder *folder, folder_fn *fn,
 		     struct error *err)
@@ -138,15 +152,11 @@ static int do_folder(struct worker *worker, struct sync_folder *folder, folder_f
 		folder_close_dir(folder);
 		if (result == 0 || !connection_is_dead(err))
 			break;
-		log_verbose("%s: the connection broke (%s)", folder->plan.name, err->text);
-		worker_close(worker);
-		folder->incomplete = true;
+		drop_connection(worker, folder, err);
 	}
 	if (result == 0 || !error_is_local_to_folder(err))
 		return result;
-	folder->incomplete = true;
-	folder->failed = true;
-	tell_error(worker->account, folder, err);
+	folder_fail(worker->account, folder, err);
 	return 0;
 }
 
@@ -193,15 +203,12 @@ static int settle_step(struct worker *worker, struct sync_folder *folder, int re
 	if (result >= 0)
 		return result;
 	if (connection_is_dead(err)) {
-		log_verbose("%s: the connection broke (%s)", folder->plan.name, err->text);
-		worker_close(worker);
-		folder->incomplete = true;
+		drop_connection(worker, folder, err);
 		return 1;
 	}
 	if (!error_is_local_to_folder(err))
 		return -1;
-	folder->incomplete = folder->failed = true;
-	tell_error(worker->account, folder, err);
+	folder_fail(worker->account, folder, err);
 	return 0;
 }
 
@@ -237,20 +244,43 @@ static int go_ahead(struct worker *worker, const struct folder_pass *pass,
 	return 0;
 }
 
+/* Does all of them at once; rest: after a connection that broke, whatever of them is left. */
+static int do_together(struct worker *worker, const struct folder_pass *pass,
+		       struct sync_folder **list, size_t n, bool *rest, struct error *err)
+{
+	int result;
+
+	if (worker_connect(worker, err) != 0)
+		return -1;
+	result = pass->together(worker, list, n, err);
+	if (result != 0 && !connection_is_dead(err))
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		folder_close_dir(list[i]);
+		rest[i] = result != 0;
+		if (rest[i])
+			drop_connection(worker, list[i], err);
+	}
+	return 0;
+}
+
 static int do_folders(struct worker *worker, const struct folder_pass *pass,
 		      struct sync_folder **list, size_t n, struct error *err)
 {
 	bool rest[AHEAD];
+	int result = 0;
 
 	for (size_t i = 0; i < n; i++)
 		rest[i] = true;
-	if (pass->begin != NULL && go_ahead(worker, pass, list, n, rest, err) != 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		if (rest[i] && !list[i]->failed && do_folder(worker, list[i], pass->fn, err) != 0)
-			return -1;
+	if (pass->begin != NULL)
+		result = go_ahead(worker, pass, list, n, rest, err);
+	else if (pass->together != NULL)
+		result = do_together(worker, pass, list, n, rest, err);
+	for (size_t i = 0; result == 0 && i < n; i++) {
+		if (rest[i] && !list[i]->failed)
+			result = do_folder(worker, list[i], pass->fn, err);
 	}
-	return 0;
+	return result;
 }
 
 static void *work(void *arg)
@@ -285,10 +315,15 @@ static size_t count_workers(struct account *account, size_t folders, size_t mess
 	return most < folders ? most : folders;
 }
 
+static bool takes_many(const struct folder_pass *pass)
+{
+	return pass->begin != NULL || pass->together != NULL;
+}
+
 static void set_window(struct job *job, size_t folders, size_t workers)
 {
 	job->window = 1;
-	if (job->pass->begin == NULL)
+	if (!takes_many(job->pass))
 		return;
 	job->window = (folders + workers - 1) / workers;
 	if (job->window > AHEAD)
@@ -309,7 +344,7 @@ int workers_pass(struct account *account, const struct folder_pass *pass, struct
 	}
 	if (folders == 0)
 		return 0;
-	n = count_workers(account, folders, messages, pass->begin != NULL);
+	n = count_workers(account, folders, messages, takes_many(pass));
 	set_window(&job, folders, n);
 	threads = xcalloc(n, sizeof(*threads));
 	for (size_t i = 0; i < n; i++)

@@ -446,3 +446,15 @@ def test_a_change_that_is_not_done(user, synced, command, answer):
     synced.run("sync")
     assert_lost_nothing(user, synced, {**ALL, "INBOX": [0, 1, 2, *range(4, 12)]})
     assert "\\Flagged" in flags_there(user)[4]
+
+
+def test_a_mailbox_renumbered_after_an_upload_keeps_nothing_from_the_others(user, synced):
+    """They were sent and are asked for together; what is told of another mailbox is not taken."""
+    for name, number in (("A", 60), ("B", 70), ("INBOX", 20)):
+        deliver(synced, name, number)
+    with lying(user, once=[(rb"^\* OK \[UIDVALIDITY \d+\]", b"* OK [UIDVALIDITY 7]", 1)]) as proxy:
+        result = sync_through(synced, proxy)
+        assert "lie" in proxy.faults()
+    assert result.exit == 1 and result.summary["uploaded"] == 2, result
+    assert_lost_nothing(user, synced, {"INBOX": [*range(12), 20], "A": [*range(50, 55), 60],
+                                       "B": [70]})

@@ -4,6 +4,7 @@ import time
 import pytest
 
 import mail
+from acts import deliver, there
 from mailtwin import assert_equal, assert_quiet
 from proxy import Proxy
 
@@ -193,3 +194,25 @@ def test_two_tries_of_unknown_outcome_are_enough(user, twin):
         assert result.problems("parked") and result.summary["uploaded"] == 0, result
     with user.client() as client:
         assert len(client.fetch_all("INBOX")) == 2
+
+
+@pytest.mark.parametrize("command", [rb" APPEND ", rb" UID FETCH "])
+def test_a_cut_amid_many_folders_loses_and_doubles_nothing(user, twin, command):
+    """What is sent for them goes out in one write, before or after the connection breaks."""
+    names = ["A", "B", "C", "D", "E"]
+    for i, name in enumerate(names):
+        deliver(twin, name, 10 * i)
+    twin.sync()
+    for i, name in enumerate(names):
+        deliver(twin, name, 10 * i + 1, 10 * i + 2)
+    with Proxy(("127.0.0.1", user.server.plain), cut_command=(command, 3)) as proxy:
+        twin.set(port=proxy.port)
+        assert twin.run("sync", "--json").exit in (0, 1)
+        assert proxy.faults() == ["cut_command"]
+    twin.set(port=user.server.plain)
+    user.server.wait_idle()
+    for later in (120, 240):
+        twin.run("sync", later=later)
+    assert there(user) == {name: [10 * i, 10 * i + 1, 10 * i + 2] for i, name in enumerate(names)}
+    assert_equal(user, twin)
+    assert_quiet(user, twin)

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 import mail
+from acts import deliver
 from mailtwin import assert_equal, assert_quiet
 
 NAMES = [f"list-{i:02}" for i in range(40)]
@@ -46,4 +47,12 @@ def test_pairing_again(user, synced):
     shutil.rmtree(synced.state)
     summary = sync_and_settle(user, synced)
     assert (summary["downloaded"], summary["uploaded"]) == (0, 0)
+    assert summary["round_trips"] <= FEW, summary
+
+
+def test_new_mail_here(user, synced):
+    for i, name in enumerate(NAMES):
+        deliver(synced, name, 1000 + 2 * i, 1001 + 2 * i)
+    summary = sync_and_settle(user, synced)
+    assert summary["uploaded"] == 2 * len(NAMES)
     assert summary["round_trips"] <= FEW, summary

@@ -207,7 +207,9 @@ static void run_appends(struct imap_conn *conn, struct error *err)
 	struct imap_append_source source = {appends, open_message, NULL};
 
 	memset(appends, 0, sizeof(appends));
-	imap_append(conn, "box", appends, 3, &source, err);
+	for (int i = 0; i < 3; i++)
+		appends[i].mailbox = i < 2 ? "box" : "other";
+	imap_append(conn, appends, 3, &source, err);
 	for (int i = 0; i < 3; i++)
 		must(appends[i].outcome == OUTCOME_DONE || appends[i].uid == 0);
 }

@@ -319,6 +319,33 @@ static const struct append_row {
 	{"LITERAL+", "m2 OK x\r\n* BYE bye\r\n", {4, 3}, -1, "1/0 0/0 ", NULL},
 };
 
+/* The second is for another mailbox. */
+static const struct append_row two_mailboxes_rows[] = {
+	/* two mailboxes: nothing is waited for between them, and a command has one only */
+	{"LITERAL+ MULTIAPPEND",
+	 "m2 OK [APPENDUID 7 11] x\r\nm3 OK [APPENDUID 8 2] x\r\n",
+	 {4, 3},
+	 0,
+	 "1/11 1/2 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {4+}\r\na\r\nb\r\n"
+	 "m3 APPEND \"c\" \" 1-Jan-1970 00:00:00 +0000\" {3+}\r\nc\r\n\r\n"},
+	/* one of them is missing, which says nothing of the other */
+	{"",
+	 "m2 NO [TRYCREATE] none\r\n+ go\r\nm3 OK x\r\n",
+	 {4, 3},
+	 0,
+	 "2/0 1/0 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {4}\r\n"
+	 "m3 APPEND \"c\" \" 1-Jan-1970 00:00:00 +0000\" {3}\r\nc\r\n\r\n"},
+	/* no room: in none of them */
+	{"",
+	 "m2 NO [OVERQUOTA] full\r\n",
+	 {4, 3},
+	 0,
+	 "2/0 3/0 ",
+	 "m2 APPEND \"b\" \" 1-Jan-1970 00:00:00 +0000\" {4}\r\nm3 LOGOUT\r\n"},
+};
+
 static void write_file(char path[40], const char *text)
 {
 	int fd;
@@ -329,18 +356,20 @@ static void write_file(char path[40], const char *text)
 	close(fd);
 }
 
-static void run_append(const struct append_row *row)
+static void run_append(const struct append_row *row, const char *second)
 {
 	struct imap_append appends[2];
 	struct imap_append_source source = {NULL, open_append, close_append};
 	struct play play;
 
 	memset(appends, 0, sizeof(appends));
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
+		appends[i].mailbox = i == 1 ? second : "b";
 		appends[i].size = row->sizes[i];
+	}
 	append_now = appends;
 	play_open(&play, row->capabilities, row->answers);
-	CU_ASSERT_EQUAL(imap_append(play.conn, "b", appends, 2, &source, &play.err), row->result);
+	CU_ASSERT_EQUAL(imap_append(play.conn, appends, 2, &source, &play.err), row->result);
 	for (int i = 0; i < 2; i++)
 		text_printf(&play.seen, "%d/%" PRIu32 " ", (int)appends[i].outcome, appends[i].uid);
 	CU_ASSERT_STRING_EQUAL(text_get(&play.seen), row->seen);
@@ -360,7 +389,9 @@ static void test_appends(void)
 	write_file(append_path[0], "a\nb");
 	write_file(append_path[1], "c\r\n");
 	for (size_t i = 0; i < ARRAY_SIZE(append_rows); i++)
-		run_append(&append_rows[i]);
+		run_append(&append_rows[i], "b");
+	for (size_t i = 0; i < ARRAY_SIZE(two_mailboxes_rows); i++)
+		run_append(&two_mailboxes_rows[i], "c");
 	unlink(append_path[0]);
 	unlink(append_path[1]);
 }
