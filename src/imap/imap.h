@@ -216,6 +216,10 @@ int imap_view_finish(struct imap_conn *conn, const struct imap_view_sink *sink,
 int imap_select(struct imap_conn *conn, const char *mailbox, bool examine,
 		struct imap_selected *selected, struct error *err);
 int imap_unselect(struct imap_conn *conn, struct error *err);
+/* The mailbox that is wanted next: the imap_store_many, imap_move or imap_copy that follows sends its SELECT
+ * along, behind its own commands, and imap_select finds it selected. Only a hint: where it cannot be
+ * sent so, or is refused, imap_select asks by itself. */
+void imap_select_next(struct imap_conn *conn, const char *mailbox, bool examine);
 
 /* ---- messages of the selected mailbox; uids ascending, without duplicates ---- */
 
@@ -271,7 +275,8 @@ typedef void imap_flags_fn(void *ctx, uint32_t uid, struct flags flags);
 int imap_store(struct imap_conn *conn, const uint32_t *uids, size_t n, bool add, struct flags flags,
 	       imap_flags_fn *fn, void *ctx, struct error *err);
 
-/* Many different changes in one pipelined burst. */
+/* Many different changes in one pipelined burst. If the next mailbox was selected along with them, flags
+ * that the server told without a UID are not asked for: to fn it is as if they had not been told. */
 struct imap_store_request {
 	const uint32_t *uids;
 	size_t n;

@@ -204,6 +204,9 @@ struct imap_conn {
 	char *selected; /* wire name; NULL: none */
 	bool examined;
 	bool selecting;
+	char *next; /* what imap_select_next named; NULL: nothing */
+	bool next_examined;
+	uint32_t next_tag; /* of its SELECT; 0: not sent */
 	struct imap_selected selection;
 	char mailbox_id[256];
 	uint32_t exists;
@@ -336,6 +339,16 @@ bool selection_is(const struct imap_conn *conn, const char *mailbox, bool examin
 void selection_expect(struct imap_conn *conn);
 /* The tagged answer came. */
 void selection_answer(struct selecting *select, const struct status_text *status);
+/* Behind the last command of an operation: sends the SELECT of the next mailbox if there is one that can be
+ * sent without waiting; *sent. When all before it is answered, the operation is told nothing more. */
+int selection_send_next(struct imap_conn *conn, bool *sent, struct error *err);
+/* Is that the tag of the next mailbox's SELECT, with commands before it still to be answered? */
+bool selection_is_early(const struct imap_conn *conn, uint32_t tag);
+/* The answer to a command was taken: if what comes now is of the next mailbox, it is taken for that. */
+void selection_turn(struct imap_conn *conn);
+/* Is it the answer to the next mailbox's SELECT? Then it is taken. */
+bool selection_next_answer(struct imap_conn *conn, uint32_t tag, const struct status_text *status);
+void selection_forget_next(struct imap_conn *conn);
 /* -1 with the error of a SELECT that was not taken. */
 int selection_refused(const struct selecting *select, struct error *err);
 

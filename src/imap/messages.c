@@ -293,27 +293,41 @@ static int ask_flags(struct imap_conn *conn, const struct imap_store_request *re
 	return send_fetch(conn, request->uids, request->n, FACTS_CHUNK, "(UID FLAGS)", err);
 }
 
+static int send_stores(struct imap_conn *conn, struct storing *work, size_t n, bool *left,
+		       struct error *err)
+{
+	int result = 0;
+
+	*left = false;
+	work->doubtful = (conn->capabilities & CAP_UIDPLUS) == 0;
+	for (size_t i = 0; i < n && result == 0; i++)
+		result = send_careful(conn, &work->requests[i], i, err);
+	if (result == 0 && !work->doubtful)
+		result = selection_send_next(conn, left, err);
+	if (result == 0)
+		result = queue_drain(conn, err);
+	selection_forget_next(conn);
+	work->doubtful = false;
+	return result;
+}
+
 int imap_store_many(struct imap_conn *conn, struct imap_store_request *requests, size_t n,
 		    imap_flags_fn *fn, void *ctx, struct error *err)
 {
 	struct storing work = {.requests = requests, .fn = fn, .ctx = ctx};
 	struct operation operation = {.ctx = &work, .fetch = store_take, .done = store_done};
-	int result = 0;
+	bool left; /* for the next mailbox */
+	int result;
 
 	if (operation_begin(conn, &operation, err) < 0)
 		return -1;
-	work.doubtful = (conn->capabilities & CAP_UIDPLUS) == 0;
 	for (size_t i = 0; i < n; i++) {
 		requests[i].refused = false;
 		requests[i].text[0] = '\0';
 	}
-	for (size_t i = 0; i < n && result == 0; i++)
-		result = send_careful(conn, &requests[i], i, err);
-	if (result == 0)
-		result = queue_drain(conn, err);
-	work.doubtful = false;
+	result = send_stores(conn, &work, n, &left, err);
 	operation.done = NULL; /* what a later FETCH is refused says nothing about the STORE */
-	for (size_t i = 0; i < n && result == 0 && work.nameless && fn != NULL; i++)
+	for (size_t i = 0; i < n && result == 0 && work.nameless && fn != NULL && !left; i++)
 		result = ask_flags(conn, &requests[i], err);
 	if (result == 0)
 		result = queue_drain(conn, err);

@@ -239,7 +239,7 @@ int queue_answer(struct imap_conn *conn, uint32_t tag, const struct status_text 
 	struct pending found;
 	size_t i;
 
-	if (burst_is_early(conn, tag))
+	if (burst_is_early(conn, tag) || selection_is_early(conn, tag))
 		return -1;
 	for (i = conn->queue_first; i < conn->queue_first + conn->queue_len; i++) {
 		if (conn->queue[i].tag == tag)
@@ -257,8 +257,11 @@ int queue_answer(struct imap_conn *conn, uint32_t tag, const struct status_text 
 	if (conn->queue_len == 0)
 		conn->queue_first = 0;
 	conn->queue_cost -= found.cost;
+	if (selection_next_answer(conn, tag, status))
+		return 0;
 	if (conn->operation != NULL && conn->operation->done != NULL)
 		conn->operation->done(conn->operation->ctx, found.index, status);
+	selection_turn(conn);
 	return 0;
 }
 

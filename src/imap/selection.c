@@ -188,6 +188,69 @@ int imap_select(struct imap_conn *conn, const char *mailbox, bool examine,
 	return 0;
 }
 
+/* ---- the next one, selected behind the commands of an operation ---- */
+
+/* A SELECT and the commands with UIDs that rest on it cannot go out together: UIDVALIDITY has to be seen in
+ * between. But it can go out with the commands for the mailbox before, so that each of many mailboxes
+ * costs one turn and not two. What is answered before its turn belongs to the mailbox that is left. */
+
+void imap_select_next(struct imap_conn *conn, const char *mailbox, bool examine)
+{
+	selection_forget_next(conn);
+	conn->next = xstrdup(mailbox);
+	conn->next_examined = examine;
+}
+
+void selection_forget_next(struct imap_conn *conn)
+{
+	free(conn->next);
+	conn->next = NULL;
+	conn->next_tag = 0;
+}
+
+int selection_send_next(struct imap_conn *conn, bool *sent, struct error *err)
+{
+	*sent = false;
+	if (conn->next == NULL || selection_is(conn, conn->next, conn->next_examined) ||
+	    command_string_waits(conn, conn->next))
+		return 0;
+	if (selection_put_plain(conn, conn->next, conn->next_examined, err) < 0)
+		return 0; /* whoever selects it finds out */
+	if (command_send(conn, 0, 0, err) < 0)
+		return -1;
+	*sent = true;
+	conn->next_tag = conn->last_tag;
+	selection_turn(conn);
+	return 0;
+}
+
+bool selection_is_early(const struct imap_conn *conn, uint32_t tag)
+{
+	return conn->next_tag != 0 && tag == conn->next_tag &&
+	       conn->queue[conn->queue_first].tag != tag;
+}
+
+void selection_turn(struct imap_conn *conn)
+{
+	if (conn->next_tag == 0 || conn->queue_len == 0 ||
+	    conn->queue[conn->queue_first].tag != conn->next_tag)
+		return;
+	selection_expect(conn);
+	operation_end(conn);
+}
+
+bool selection_next_answer(struct imap_conn *conn, uint32_t tag, const struct status_text *status)
+{
+	struct selecting select = {
+		.conn = conn, .mailbox = conn->next, .examine = conn->next_examined};
+
+	if (conn->next_tag == 0 || tag != conn->next_tag)
+		return false;
+	selection_answer(&select, status);
+	selection_forget_next(conn);
+	return true;
+}
+
 /* CLOSE would expunge others' messages. Without UNSELECT another mailbox is looked at instead. */
 int imap_unselect(struct imap_conn *conn, struct error *err)
 {

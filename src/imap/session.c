@@ -360,6 +360,7 @@ void imap_close(struct imap_conn **conn)
 	free(old->ns_prefix);
 	free(old->queue);
 	free(old->selected);
+	free(old->next);
 	free(old);
 	*conn = NULL;
 }

@@ -18,6 +18,7 @@
 /* ---- move and copy ---- */
 
 struct transfer {
+	struct imap_conn *conn;
 	const uint32_t *uids;
 	size_t n;
 	uint32_t *targets;
@@ -25,6 +26,8 @@ struct transfer {
 	uint32_t own_uidvalidity; /* if the target is the selected mailbox itself; else 0 */
 	bool ignored;             /* UIDPLUS is switched off: its server may lie */
 	size_t vanished;          /* of ours */
+	uint32_t exists;          /* in the mailbox, after the last answer */
+	bool left;                /* another mailbox was selected along with it */
 	bool distrusted;
 	bool refused;
 	struct reply refusal;
@@ -114,6 +117,7 @@ static void transfer_done(void *ctx, size_t index, const struct status_text *sta
 {
 	struct transfer *work = ctx;
 
+	work->exists = work->conn->exists;
 	if (index == STEP_STATUS)
 		return;
 	if (status->condition == CONDITION_OK) {
@@ -138,7 +142,7 @@ static int send_status(struct imap_conn *conn, const char *mailbox, struct error
 	return command_send(conn, STEP_STATUS, 0, err);
 }
 
-static int send_transfer(struct imap_conn *conn, const char *verb, const struct transfer *work,
+static int send_transfer(struct imap_conn *conn, const char *verb, struct transfer *work,
 			 const uint32_t *uids, size_t n, const char *mailbox, struct error *err)
 {
 	for (size_t done = 0; done < n;) {
@@ -152,11 +156,13 @@ static int send_transfer(struct imap_conn *conn, const char *verb, const struct 
 	}
 	if (n != 0 && work->own_uidvalidity == 0 && send_status(conn, mailbox, err) < 0)
 		return -1;
+	if (selection_send_next(conn, &work->left, err) < 0)
+		return -1;
 	return queue_drain(conn, err);
 }
 
 /* As in messages.c: without UIDPLUS a UID that is not there may mean the last message. */
-static int send_present(struct imap_conn *conn, const char *verb, const struct transfer *work,
+static int send_present(struct imap_conn *conn, const char *verb, struct transfer *work,
 			const char *mailbox, struct error *err)
 {
 	uint32_t *present;
@@ -190,7 +196,9 @@ static int transfer(struct imap_conn *conn, const char *verb, struct transfer *w
 	work->ignored = (conn->disabled & CAP_UIDPLUS) != 0;
 	if (conn->selected != NULL && strcmp(conn->selected, mailbox) == 0)
 		work->own_uidvalidity = conn->selection.status.uidvalidity;
+	work->exists = conn->exists;
 	result = send_present(conn, verb, work, mailbox, err);
+	selection_forget_next(conn);
 	operation_end(conn);
 	if (work->distrusted) {
 		memset(work->targets, 0, work->n * sizeof(*work->targets));
@@ -215,23 +223,50 @@ static int find_stayed(struct imap_conn *conn, const struct transfer *work, stru
 	return result;
 }
 
+/* Back to the mailbox that was left too early; if it is another one now, nobody can tell. */
+static int return_to(struct imap_conn *conn, const char *mailbox, uint32_t uidvalidity,
+		     struct error *err)
+{
+	struct imap_selected selected;
+
+	if (imap_select(conn, mailbox, false, &selected, err) < 0)
+		return -1;
+	if (selected.status.uidvalidity != uidvalidity)
+		return error_set(err, ERROR_CHANGED, "the mailbox was made anew on the server");
+	return 0;
+}
+
+static int move(struct transfer *work, const char *source, const char *mailbox, struct error *err)
+{
+	struct imap_conn *conn = work->conn;
+	uint32_t before = conn->exists, uidvalidity = conn->selection.status.uidvalidity;
+
+	if (transfer(conn, "UID MOVE", work, mailbox, err) < 0)
+		return -1;
+	if (work->vanished >= work->n || work->exists + work->n <= before)
+		return 0;
+	if (work->left && return_to(conn, source, uidvalidity, err) < 0)
+		return -1;
+	return find_stayed(conn, work, err);
+}
+
 int imap_move(struct imap_conn *conn, const uint32_t *uids, size_t n, const char *mailbox,
 	      uint32_t *targets, struct imap_copy_result *result, struct error *err)
 {
-	struct transfer work = {.uids = uids, .n = n, .targets = targets, .result = result};
-	uint32_t before = conn->exists;
+	struct transfer work = {
+		.conn = conn, .uids = uids, .n = n, .targets = targets, .result = result};
+	char *source = xstrdup(conn->selected != NULL ? conn->selected : "");
+	int moved = move(&work, source, mailbox, err);
 
-	if (transfer(conn, "UID MOVE", &work, mailbox, err) < 0)
-		return -1;
-	if (work.vanished >= n || conn->exists + n <= before)
-		return 0;
-	return find_stayed(conn, &work, err);
+	free(source);
+	return moved;
 }
 
 int imap_copy(struct imap_conn *conn, const uint32_t *uids, size_t n, const char *mailbox,
 	      uint32_t *targets, struct imap_copy_result *result, struct error *err)
 {
-	struct transfer work = {.uids = uids, .n = n, .targets = targets, .result = result};
+	struct transfer work = {
+		.conn = conn, .uids = uids, .n = n, .targets = targets, .result = result};
 
 	return transfer(conn, "UID COPY", &work, mailbox, err);
 }

@@ -113,6 +113,8 @@ struct account;
 struct worker {
 	struct account *account;
 	struct imap_conn *conn; /* NULL until it is needed */
+	struct sync_folder
+		*next; /* that comes after this one, in a pass that is chained; or NULL */
 	struct state_batch *batch;
 };
 
@@ -193,6 +195,7 @@ int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn,
 /* A pass that can send ahead: begin sends what the folder needs and waits for nothing, finish reads the
  * answers, both for up to AHEAD folders in turn; fn does what they leave. begin: 0 begun, 1 nothing was
  * sent: fn does it. finish: 0 done, 1 fn does the rest. NULL: no sending ahead.
+ * chained: there is nothing to send ahead but a SELECT: fn sends that of the worker's next folder along.
  * together does as many folders at once, and deals with what fails in one of them (folder_fail). Any
  * error ends the run, but after a connection that broke fn does what is left of each folder. */
 typedef int folders_fn(struct worker *worker, struct sync_folder **folders, size_t n,
@@ -203,6 +206,7 @@ struct folder_pass {
 	folder_fn *finish;
 	folder_fn *fn;
 	folders_fn *together; /* instead of begin and finish */
+	bool chained;         /* likewise */
 };
 #define AHEAD 16
 int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err);
@@ -226,7 +230,9 @@ int check_stop(struct error *err); /* -1, ERROR_STOPPED, if it was asked to stop
 /* Selects the folder's mailbox as this run uses it. ERROR_CHANGED if it is another one than was looked at:
  * UIDs of that look would name other messages (RFC 9051 section 2.3.1.1). */
 int worker_select(struct worker *worker, const struct sync_folder *folder, struct error *err);
-/* The same and the facts of its messages, in one turn; fn is called only if it is that mailbox. */
+/* The folder that is selected next: its SELECT goes out with what changes or moves messages of this one. */
+void worker_select_next(struct worker *worker, const struct sync_folder *folder);
+/* Selects it and asks for the facts of its messages, in one turn; fn is called only if it is that mailbox. */
 int worker_fetch_facts(struct worker *worker, const struct sync_folder *folder,
 		       const uint32_t *uids, size_t n, imap_facts_fn *fn, void *ctx,
 		       struct error *err);

@@ -22,6 +22,11 @@ int worker_select(struct worker *worker, const struct sync_folder *folder, struc
 	return check_selected(folder, &selected, err);
 }
 
+void worker_select_next(struct worker *worker, const struct sync_folder *folder)
+{
+	imap_select_next(worker->conn, folder->wire_now, is_examined(worker->account));
+}
+
 struct facts_sink {
 	const struct sync_folder *folder;
 	const struct imap_selected *selected;

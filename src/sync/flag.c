@@ -253,6 +253,26 @@ static int verify(struct flagging *f, struct error *err)
 	return result;
 }
 
+static bool changes_remote(const struct sync_folder *folder)
+{
+	for (size_t i = 0; i < folder->n_flag_jobs; i++) {
+		if (asked_remote(&folder->flag_jobs[i]))
+			return true;
+	}
+	return false;
+}
+
+static int send_requests(struct flagging *f, const struct requests *requests, struct error *err)
+{
+	const struct sync_folder *next = f->worker->next;
+
+	if (worker_select(f->worker, f->folder, err) != 0)
+		return -1;
+	if (next != NULL && changes_remote(next))
+		worker_select_next(f->worker, next);
+	return imap_store_many(f->worker->conn, requests->list, requests->n, answered, f, err);
+}
+
 static int store(struct flagging *f, struct error *err)
 {
 	struct requests requests = {0};
@@ -261,10 +281,7 @@ static int store(struct flagging *f, struct error *err)
 	build(f, true, &requests);
 	build(f, false, &requests);
 	if (requests.n != 0) {
-		result = worker_select(f->worker, f->folder, err);
-		if (result == 0)
-			result = imap_store_many(f->worker->conn, requests.list, requests.n,
-						 answered, f, err);
+		result = send_requests(f, &requests, err);
 		if (result == 0)
 			settle_requests(f, &requests);
 		if (result == 0)
@@ -432,12 +449,14 @@ static int flags_and_letters(struct worker *worker, struct sync_folder *folder, 
 
 int flag_all(struct account *account, struct error *err)
 {
+	static const struct folder_pass pass = {
+		.wants = wants_flags, .fn = flags_and_letters, .chained = true};
 	size_t n;
 	struct flag_job *jobs = collect(account, &n);
 	int result;
 
 	hand_out(account, jobs, n);
-	result = workers_each(account, wants_flags, flags_and_letters, err);
+	result = workers_pass(account, &pass, err);
 	free(jobs);
 	return result;
 }

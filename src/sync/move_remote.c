@@ -13,6 +13,7 @@ struct remote_moves {
 	struct worker *worker;
 	struct sync_folder *from;
 	struct sync_folder *to;
+	const struct sync_folder *next; /* where the group after this one is moved from; or NULL */
 	bool copy;
 	struct action **actions; /* ascending UIDs */
 	struct record *sources;  /* of each */
@@ -105,15 +106,28 @@ static bool is_borne_out(const struct remote_moves *m, const uint32_t *targets,
 	return answer->uidvalidity != 0 || answer->uidnext > m->to->status.uidnext;
 }
 
+/* A server that tells all of the move has nothing to be asked in the mailbox afterwards, so the next one may
+ * be selected in the same write. */
+static int transfer(struct remote_moves *m, bool can_move, const uint32_t *uids, uint32_t *targets,
+		    struct imap_copy_result *result, struct error *err)
+{
+	struct imap_conn *conn = m->worker->conn;
+	bool told = (imap_capabilities(conn) & CAP_UIDPLUS) != 0;
+
+	if (worker_select(m->worker, m->from, err) != 0)
+		return -1;
+	if (m->next != NULL && told && (m->copy || can_move))
+		worker_select_next(m->worker, m->next);
+	return (m->copy || !can_move ? imap_copy : imap_move)(conn, uids, m->n, m->to->wire_now,
+							      targets, result, err);
+}
+
 static int send_moves(struct remote_moves *m, const uint32_t *uids, uint32_t *targets,
 		      struct imap_copy_result *result, struct error *err)
 {
-	struct imap_conn *conn = m->worker->conn;
-	bool can_move = (imap_capabilities(conn) & CAP_MOVE) != 0;
+	bool can_move = (imap_capabilities(m->worker->conn) & CAP_MOVE) != 0;
 
-	if (worker_select(m->worker, m->from, err) != 0 ||
-	    (m->copy || !can_move ? imap_copy : imap_move)(conn, uids, m->n, m->to->wire_now,
-							   targets, result, err) != 0)
+	if (transfer(m, can_move, uids, targets, result, err) != 0)
 		return -1;
 	m->borne_out = is_borne_out(m, targets, result);
 	for (size_t i = 0; i < m->n; i++) {
@@ -392,6 +406,8 @@ int move_remote_all(struct account *account, struct error *err)
 		};
 
 		m.n = length = group_length(list + at, n - at);
+		if (at + length < n)
+			m.next = folder_at(account, list[at + length]->folder);
 		result = check_stop(err);
 		if (result == 0)
 			result = worker_connect(worker, err);

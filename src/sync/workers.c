@@ -164,6 +164,8 @@ struct job {
 	struct account *account;
 	const struct folder_pass *pass;
 	size_t window; /* folders a worker takes at a time */
+	size_t workers;
+	atomic_size_t left; /* folders that nobody has taken */
 	atomic_size_t next;
 	atomic_bool failed;
 	struct error err; /* the first; under the account's mutex */
@@ -183,16 +185,38 @@ static void fail_job(struct job *job, const struct error *err)
 	pthread_mutex_unlock(&job->account->mutex);
 }
 
-static size_t take_folders(struct job *job, struct sync_folder **list)
+static struct sync_folder *take_folder(struct job *job)
 {
-	size_t n = 0, i;
+	size_t i;
 
-	while (n < job->window && (i = atomic_fetch_add(&job->next, 1)) < job->account->n_folders) {
+	while ((i = atomic_fetch_add(&job->next, 1)) < job->account->n_folders) {
 		struct sync_folder *folder = &job->account->folders[i];
 
-		if (!folder->failed && job->pass->wants(job->account, folder))
-			list[n++] = folder;
+		if (folder->failed || !job->pass->wants(job->account, folder))
+			continue;
+		atomic_fetch_sub(&job->left, 1);
+		return folder;
 	}
+	return NULL;
+}
+
+/* One that is taken early waits for the worker: only while the others have enough to do. */
+static struct sync_folder *take_early(struct job *job)
+{
+	return job->pass->chained && atomic_load(&job->left) > 2 * job->workers ? take_folder(job)
+										: NULL;
+}
+
+static size_t take_folders(struct job *job, struct worker *worker, struct sync_folder **list)
+{
+	struct sync_folder *folder = worker->next != NULL ? worker->next : take_folder(job);
+	size_t n = 0;
+
+	while (folder != NULL) {
+		list[n++] = folder;
+		folder = n < job->window ? take_folder(job) : NULL;
+	}
+	worker->next = n != 0 ? take_early(job) : NULL;
 	return n;
 }
 
@@ -291,11 +315,12 @@ static void *work(void *arg)
 	struct error err;
 	size_t n;
 
-	while (!atomic_load(&job->failed) && (n = take_folders(job, list)) != 0) {
+	while (!atomic_load(&job->failed) && (n = take_folders(job, self->worker, list)) != 0) {
 		if (check_stop(&err) != 0 ||
 		    do_folders(self->worker, job->pass, list, n, &err) != 0)
 			fail_job(job, &err);
 	}
+	self->worker->next = NULL;
 	return NULL;
 }
 
@@ -345,6 +370,8 @@ int workers_pass(struct account *account, const struct folder_pass *pass, struct
 	if (folders == 0)
 		return 0;
 	n = count_workers(account, folders, messages, takes_many(pass));
+	job.workers = n;
+	atomic_init(&job.left, folders);
 	set_window(&job, folders, n);
 	threads = xcalloc(n, sizeof(*threads));
 	for (size_t i = 0; i < n; i++)

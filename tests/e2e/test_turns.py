@@ -7,6 +7,7 @@ import pytest
 import mail
 from acts import deliver
 from mailtwin import assert_equal, assert_quiet
+from proxy import Proxy
 
 NAMES = [f"list-{i:02}" for i in range(40)]
 NEXT = dict(zip(NAMES, NAMES[1:] + NAMES[:1]))
@@ -56,3 +57,43 @@ def test_new_mail_here(user, synced):
     summary = sync_and_settle(user, synced)
     assert summary["uploaded"] == 2 * len(NAMES)
     assert summary["round_trips"] <= FEW, summary
+
+
+# A command with UIDs waits until its mailbox was seen to be the one that is meant: a turn for each
+# folder, but not two.
+EACH = len(NAMES) + 24
+
+
+def test_flags_here(user, synced):
+    for name in NAMES:
+        for file in synced.tree.read(name)[:2]:
+            synced.tree.add_letters(file, "F")
+    summary = sync_and_settle(user, synced)
+    assert summary["flags_remote"] == 2 * len(NAMES)
+    assert summary["round_trips"] <= EACH, summary
+
+
+def test_moves_here(user, synced):
+    for name, files in [(name, synced.tree.read(name)[:2]) for name in NAMES]:
+        for file in files:
+            synced.tree.move(file, NEXT[name])
+    summary = sync_and_settle(user, synced)
+    assert summary["moved_remote"] == 2 * len(NAMES)
+    assert summary["round_trips"] <= EACH, summary
+
+
+@pytest.mark.parametrize("command", [rb" UID STORE ", rb" UID MOVE "])
+def test_a_cut_amid_many_folders(user, synced, command):
+    """The mailbox that was selected along is gone with the connection."""
+    for name in NAMES[:6]:
+        files = synced.tree.read(name)
+        synced.tree.add_letters(files[0], "F")
+        synced.tree.move(files[1], NEXT[name])
+    with Proxy(("127.0.0.1", user.server.plain), cut_command=(command, 3)) as proxy:
+        synced.set(port=proxy.port)
+        assert synced.run("sync", "--json").exit in (0, 1, 75)
+        assert proxy.faults() == ["cut_command"]
+    synced.set(port=user.server.plain)
+    user.server.wait_idle()
+    synced.run("sync", later=120)
+    sync_and_settle(user, synced)

@@ -448,6 +448,78 @@ static void test_stores(void)
 	}
 }
 
+/* ---- the next mailbox, selected along ---- */
+
+#define STORED "m2 OK x\r\n* 2 FETCH (UID 4 FLAGS (\\Seen))\r\nm3 OK x\r\n"
+#define SAID_STORE "m2 SELECT \"b\"\r\nm3 UID STORE 2,4 +FLAGS (\\Seen)\r\n"
+
+static const struct next_row {
+	const char *capabilities;
+	const char *answers; /* from the first SELECT on */
+	int result;          /* of the STORE */
+	uint32_t exists;     /* in the next mailbox; 0: it cannot be selected */
+	const char *seen;
+	const char *said;
+} next_rows[] = {
+	/* what comes behind the answer to STORE is of the next one */
+	{"UIDPLUS",
+	 STORED "* OK [CLOSED] x\r\n* 1 FETCH (UID 4 FLAGS (\\Deleted))\r\n* 7 EXISTS\r\n"
+		"* OK [UIDVALIDITY 9] x\r\nm4 OK x\r\n",
+	 0, 7, "4:10 ", SAID_STORE "m4 SELECT \"c\"\r\nm5 LOGOUT\r\n"},
+	/* flags without a UID cannot be asked for any more */
+	{"UIDPLUS",
+	 "m2 OK x\r\n* 2 FETCH (FLAGS (\\Seen))\r\nm3 OK x\r\n* 7 EXISTS\r\n"
+	 "* OK [UIDVALIDITY 9] x\r\nm4 OK x\r\n",
+	 0, 7, "", SAID_STORE "m4 SELECT \"c\"\r\nm5 LOGOUT\r\n"},
+	/* refused: whoever wants it asks again */
+	{"UIDPLUS", STORED "m4 NO not now\r\nm5 NO [NONEXISTENT] x\r\n", 0, 0, "4:10 ",
+	 SAID_STORE "m4 SELECT \"c\"\r\nm5 SELECT \"c\"\r\nm6 LOGOUT\r\n"},
+	/* answered before its turn: nobody knows of which mailbox the rest is */
+	{"UIDPLUS", "m2 OK x\r\nm4 OK x\r\nm3 OK x\r\n", -1, 0, "", NULL},
+	/* without UIDPLUS the flags are asked for in the mailbox itself */
+	{"",
+	 "m2 OK x\r\n* SEARCH 2 4\r\nm3 OK x\r\nm4 OK x\r\n* 7 EXISTS\r\n"
+	 "* OK [UIDVALIDITY 9] x\r\nm5 OK x\r\n",
+	 0, 7, "",
+	 "m2 SELECT \"b\"\r\nm3 UID SEARCH ALL\r\nm4 UID STORE 2,4 +FLAGS (\\Seen)\r\n"
+	 "m5 SELECT \"c\"\r\nm6 LOGOUT\r\n"},
+};
+
+static void run_next(const struct next_row *row)
+{
+	static const uint32_t uids[] = {2, 4};
+	static const struct flags seen = {.system = FLAG_SEEN};
+	struct imap_selected selected = {.status = {.exists = 0}};
+	struct play play;
+
+	play_open(&play, row->capabilities, row->answers);
+	CU_ASSERT_EQUAL_FATAL(imap_select(play.conn, "b", false, NULL, &play.err), 0);
+	imap_select_next(play.conn, "c", false);
+	CU_ASSERT_EQUAL(imap_store(play.conn, uids, 2, true, seen, see_flags, &play, &play.err),
+			row->result);
+	CU_ASSERT_EQUAL(imap_select(play.conn, "c", false, &selected, &play.err),
+			row->exists != 0 ? 0 : -1);
+	CU_ASSERT_EQUAL(selected.status.exists, row->exists);
+	CU_ASSERT_EQUAL(selected.status.uidvalidity, row->exists != 0 ? 9 : 0);
+	CU_ASSERT_STRING_EQUAL(text_get(&play.seen), row->seen);
+	if (row->said != NULL) {
+		play_close(&play);
+		CU_ASSERT_STRING_EQUAL(play.said, row->said);
+	} else {
+		CU_ASSERT_EQUAL(play.err.kind, ERROR_NETWORK);
+		imap_close(&play.conn);
+		unlink(play.server);
+		unlink(play.sent);
+	}
+	play_release(&play);
+}
+
+static void test_next(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(next_rows); i++)
+		run_next(&next_rows[i]);
+}
+
 /* ---- removing ---- */
 
 static const struct destroy_row {
@@ -579,6 +651,57 @@ static void test_transfers(void)
 	}
 }
 
+/* The next mailbox is selected along; where the server did not tell that all went, the source is looked at
+ * again, if it is still that one. */
+static void test_moves_with_next(void)
+{
+	static const struct {
+		const char *answers;
+		int result;
+		uint32_t second; /* target of the second message */
+		const char *said;
+	} rows[] = {
+		{"* VANISHED 2,4\r\nm4 OK x\r\n" STATUS "* 9 EXISTS\r\nm6 OK x\r\n", 0, 12, ""},
+		{"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\nm4 OK x\r\n" STATUS "* 9 EXISTS\r\nm6 OK x\r\n", 0,
+		 12, ""},
+		{"m4 OK x\r\n" STATUS "* 2 EXISTS\r\nm6 OK x\r\n* OK [UIDVALIDITY 7] x\r\n"
+		 "m7 OK x\r\n* SEARCH 4\r\nm8 OK x\r\n",
+		 0, STAYED, "m7 SELECT \"b\" (CONDSTORE)\r\nm8 UID SEARCH ALL\r\n"},
+		{"m4 OK x\r\n" STATUS "* 2 EXISTS\r\nm6 OK x\r\n* OK [UIDVALIDITY 8] x\r\n"
+		 "m7 OK x\r\n",
+		 -1, 12, "m7 SELECT \"b\" (CONDSTORE)\r\n"},
+	};
+	static const uint32_t uids[] = {2, 4};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *answers = xasprintf("* 5 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nm3 OK x\r\n"
+					  "* OK [COPYUID 7 2,4 11:12] x\r\n%s",
+					  rows[i].answers);
+		struct imap_copy_result result;
+		uint32_t targets[2];
+		struct play play;
+
+		play_open(&play, QUICK, answers);
+		CU_ASSERT_EQUAL_FATAL(imap_select(play.conn, "b", false, NULL, &play.err), 0);
+		imap_select_next(play.conn, "d", false);
+		CU_ASSERT_EQUAL(imap_move(play.conn, uids, 2, "c", targets, &result, &play.err),
+				rows[i].result);
+		CU_ASSERT(rows[i].result == 0 || play.err.kind == ERROR_CHANGED);
+		CU_ASSERT_EQUAL(targets[0], 11);
+		CU_ASSERT_EQUAL(targets[1], rows[i].second);
+		play_close(&play);
+		*strrchr(play.said, 'm') = '\0'; /* LOGOUT */
+		free(answers);
+		answers = xasprintf("m3 SELECT \"b\" (CONDSTORE)\r\nm4 UID MOVE 2,4 \"c\"\r\n"
+				    "m5 STATUS \"c\" (UIDNEXT)\r\n"
+				    "m6 SELECT \"d\" (CONDSTORE)\r\n%s",
+				    rows[i].said);
+		CU_ASSERT_STRING_EQUAL(play.said, answers);
+		play_release(&play);
+		free(answers);
+	}
+}
+
 /* ---- facts ---- */
 
 static void see_facts(void *ctx, const struct imap_facts *facts)
@@ -660,6 +783,7 @@ int main(void)
 		{"appends", test_appends},     {"removing", test_destroy},
 		{"transfers", test_transfers}, {"injection", test_injection},
 		{"facts", test_facts},         {"flags", test_stores},
+		{"next", test_next},           {"moves with next", test_moves_with_next},
 	};
 
 	return run_tests("imap session", cases, ARRAY_SIZE(cases));
