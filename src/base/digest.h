@@ -1,4 +1,4 @@
-/* SHA-256, fed in pieces (OpenSSL's EVP, which uses the processor's own instructions). */
+/* SHA-256, fed in pieces (OpenSSL's, which uses the processor's own instructions). */
 #ifndef MAILTWIN_BASE_DIGEST_H
 #define MAILTWIN_BASE_DIGEST_H
 
@@ -15,10 +15,6 @@ void digest_reset(struct digest *digest); /* ready to be fed again */
 void digest_add(struct digest *digest, const void *data, size_t len);
 /* The digest must be reset before it is fed again. */
 void digest_finish(struct digest *digest, uint8_t out[DIGEST_SIZE]);
-
-/* The first digest of a process takes almost a millisecond more (OpenSSL reads its configuration): for a
- * moment in which something else is awaited. */
-void digest_prepare(void);
 
 /* All at once. */
 void digest_of(const void *data, size_t len, uint8_t out[DIGEST_SIZE]);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/digest.h"
 #include "base/log.h"
 
 int folder_open_dir(struct account *account, struct sync_folder *folder, struct error *err)
@@ -298,8 +297,6 @@ static int look_answer(struct worker *worker, struct sync_folder *folder, struct
 	int disk = early ? 0 : look_local(account, folder, folder->local_same, &local);
 
 	folder->early = EARLY_NOTHING;
-	if (folder->status.uidnext > folder->record.uidnext)
-		digest_prepare(); /* new mail will be hashed, and this waits for its list */
 	snapshot_remote_begin(&folder->snapshot);
 	if (imap_view_finish(worker->conn, &sink, &view, &again, err) != 0)
 		return -1;
