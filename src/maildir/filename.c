@@ -144,19 +144,19 @@ static void find_host(void)
 
 /* Tells this process from others that have its pid, after a restart or in another container; within it
  * the counter tells names apart. */
-static uint64_t find_random(void)
+static uint32_t find_random(void)
 {
-	uint64_t number = 0;
+	uint32_t number = 0;
 	struct timespec now;
 
 	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) == (ssize_t)sizeof(number))
 		return number;
 	/* Early at boot; pid, counter and microseconds are in the name as well. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ULL ^ (uint64_t)now.tv_sec;
+	return (uint32_t)now.tv_nsec * 0x9e3779b9U ^ (uint32_t)now.tv_sec;
 }
 
-static uint64_t random_part;
+static uint32_t random_part;
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 
 static void find_process(void)
@@ -172,9 +172,8 @@ char *unique_name(void)
 
 	pthread_once(&process_once, find_process);
 	clock_gettime(CLOCK_REALTIME, &now);
-	return xasprintf("%lld.M%06ldP%ldQ%uR%016llx.%s", (long long)now.tv_sec, now.tv_nsec / 1000,
-			 (long)getpid(), atomic_fetch_add(&counter, 1) + 1,
-			 (unsigned long long)random_part, host);
+	return xasprintf("%lld.M%06ldP%ldQ%uR%08x.%s", (long long)now.tv_sec, now.tv_nsec / 1000,
+			 (long)getpid(), atomic_fetch_add(&counter, 1) + 1, random_part, host);
 }
 
 char *maildir_new_base(uint64_t size)
