@@ -16,7 +16,7 @@ void world_release(struct world *world)
 	memset(world, 0, sizeof(*world));
 }
 
-void world_lose(struct world *world, uint32_t folder, size_t message, const struct record *record)
+void world_lose(struct world *world, uint32_t folder, uint32_t message, const struct record *record)
 {
 	world->lost = grow(world->lost, world->n_lost, &world->room_lost, sizeof(*world->lost));
 	world->lost[world->n_lost++] = (struct lost){
@@ -36,7 +36,7 @@ struct places {
 	size_t room;
 };
 
-static void places_add(struct places *places, uint64_t key, uint32_t folder, size_t at)
+static void places_add(struct places *places, uint64_t key, uint32_t folder, uint32_t at)
 {
 	places->list = grow(places->list, places->n, &places->room, sizeof(*places->list));
 	places->list[places->n] = (struct place){.folder = folder, .at = at};
@@ -76,7 +76,7 @@ static void collect_files(const struct world *world, enum file_key kind, struct 
 	for (uint32_t f = 0; f < world->n; f++) {
 		const struct snapshot *snapshot = world->folders[f].snapshot;
 
-		for (size_t i = 0; i < snapshot->n_files; i++) {
+		for (uint32_t i = 0; i < snapshot->n_files; i++) {
 			if (file_is_new(&snapshot->files[i]))
 				places_add(places, file_key(&snapshot->files[i], kind), f, i);
 		}
@@ -245,7 +245,7 @@ static void collect_arrivals(const struct world *world, enum remote_key kind, st
 	for (uint32_t f = 0; f < world->n; f++) {
 		const struct snapshot *snapshot = world->folders[f].snapshot;
 
-		for (size_t i = 0; i < snapshot->n_arrivals; i++) {
+		for (uint32_t i = 0; i < snapshot->n_arrivals; i++) {
 			const struct remote_message *arrival = &snapshot->arrivals[i];
 
 			if (arrival_is_free(arrival) && has_key(arrival->facts, kind))

@@ -37,12 +37,12 @@ enum match_step { /* numbers in docs/sync-rules.md, M */
 
 struct place {           /* in a folder's arrivals, or in its files */
 	uint32_t folder; /* index in the world; NOWHERE: not found */
-	size_t at;
+	uint32_t at;
 };
 
 struct lost { /* a recorded message that one side or both do not have where it was */
 	uint32_t folder;
-	size_t message; /* in the folder's snapshot */
+	uint32_t message; /* in the folder's snapshot */
 	struct record record;
 	struct place file;   /* where its file is now */
 	struct place remote; /* where the server has it now */
@@ -83,7 +83,8 @@ struct world {
 };
 
 void world_release(struct world *world);
-void world_lose(struct world *world, uint32_t folder, size_t message, const struct record *record);
+void world_lose(struct world *world, uint32_t folder, uint32_t message,
+		const struct record *record);
 
 /* Marks the arrivals of which the header or the body must be known before the next step. Facts must be
  * there already. Return whether there are any. */

@@ -64,7 +64,7 @@ static bool candidates_in(struct world *world, const struct attempt *attempt, ui
 {
 	struct snapshot *snapshot = world->folders[f].snapshot;
 
-	for (size_t i = 0; i < snapshot->n_arrivals; i++) {
+	for (uint32_t i = 0; i < snapshot->n_arrivals; i++) {
 		struct remote_message *arrival = &snapshot->arrivals[i];
 
 		if (arrival_is_free(arrival) && arrival->uid >= from &&
@@ -248,7 +248,7 @@ static bool pair_in(struct world *world, uint32_t f, struct place remote,
 {
 	const struct snapshot *snapshot = world->folders[f].snapshot;
 
-	for (size_t i = 0; i < snapshot->n_files; i++) {
+	for (uint32_t i = 0; i < snapshot->n_files; i++) {
 		const struct local_message *file = &snapshot->files[i];
 
 		if (file_is_free(file) && strcmp(file->base, attempt->base) == 0 &&

@@ -40,7 +40,7 @@ bool match_alike(const struct remote_facts *facts, const struct local_facts *fil
 
 void match_index_headers(const struct snapshot *snapshot, struct index *index)
 {
-	for (size_t i = 0; i < snapshot->n_files; i++) {
+	for (uint32_t i = 0; i < snapshot->n_files; i++) {
 		if (file_is_free(&snapshot->files[i]))
 			index_add(index, index_key_hash(&snapshot->files[i].facts->header),
 				  (uint32_t)i);
@@ -50,7 +50,7 @@ void match_index_headers(const struct snapshot *snapshot, struct index *index)
 
 static void index_arrival_headers(const struct snapshot *snapshot, struct index *index)
 {
-	for (size_t i = 0; i < snapshot->n_arrivals; i++) {
+	for (uint32_t i = 0; i < snapshot->n_arrivals; i++) {
 		if (arrival_is_free(&snapshot->arrivals[i]))
 			index_add(index, index_key_hash(&snapshot->arrivals[i].facts->header),
 				  (uint32_t)i);
@@ -91,7 +91,7 @@ static void repair_pass(struct world *world, uint32_t f, struct index *files,
 {
 	struct snapshot *snapshot = world->folders[f].snapshot;
 
-	for (size_t i = 0; i < snapshot->n_arrivals; i++) {
+	for (uint32_t i = 0; i < snapshot->n_arrivals; i++) {
 		struct remote_message *arrival = &snapshot->arrivals[i];
 
 		if (!arrival_is_free(arrival) || hash_is_none(&arrival->facts->header))
@@ -134,7 +134,7 @@ static void pair_equal(struct world *world, uint32_t f)
 	struct index files = {0};
 
 	match_index_headers(snapshot, &files);
-	for (size_t i = 0; i < snapshot->n_arrivals; i++) {
+	for (uint32_t i = 0; i < snapshot->n_arrivals; i++) {
 		struct remote_message *arrival = &snapshot->arrivals[i];
 
 		if (!arrival_is_free(arrival) || hash_is_none(&arrival->facts->content))

@@ -58,6 +58,7 @@ void state_put_record(struct state_batch *batch, uint32_t folder, const struct r
 	struct record *ours = copy(batch, record, sizeof(*record));
 
 	ours->base = arena_strdup(batch->arena, record->base);
+	ours->reason = record->reason != NULL ? arena_strdup(batch->arena, record->reason) : "";
 	add(batch, PUT_RECORD, folder)->object = ours;
 }
 

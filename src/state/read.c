@@ -259,6 +259,11 @@ int state_each_record_anywhere(struct state *state, state_any_record_fn *fn, voi
 	return run_walk(&walk, err);
 }
 
+static const char *keep(struct arena *arena, const char *text)
+{
+	return arena != NULL && text[0] != '\0' ? arena_strdup(arena, text) : "";
+}
+
 static int get_record(struct state *state, struct arena *arena, struct key *of,
 		      struct record *record)
 {
@@ -273,7 +278,8 @@ static int get_record(struct state *state, struct arena *arena, struct key *of,
 	if (rc == 0 && !value_get_record(&state->codec, data.mv_data, data.mv_size, record))
 		rc = MDB_CORRUPTED;
 	if (rc == 0) {
-		record->base = arena_strdup(arena, record->base);
+		record->base = keep(arena, record->base);
+		record->reason = keep(arena, record->reason);
 		page_touched(state, data.mv_data);
 	}
 	mdb_txn_abort(txn);

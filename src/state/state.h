@@ -65,7 +65,7 @@ typedef int state_any_record_fn(void *ctx, uint32_t folder, const struct record 
 int state_each_record_anywhere(struct state *state, state_any_record_fn *fn, void *ctx,
 			       struct error *err);
 
-/* One record; base name in the arena. Returns 1 if found, 0 if not, -1 on error. */
+/* One record; base name and reason in the arena, or NULL: without them (""). Returns 1 if found, 0 if not, -1 on error. */
 int state_get_record(struct state *state, struct arena *arena, uint32_t folder, uint32_t uid,
 		     struct record *record, struct error *err);
 /* The UID whose file has this base name, 0 if none. */

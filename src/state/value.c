@@ -106,7 +106,7 @@ static struct flags get_flags(struct bytes *in, struct keyword_codec *codec)
 
 static unsigned reason_present(const char *reason)
 {
-	return reason[0] != '\0' ? HAS_REASON : 0;
+	return reason != NULL && reason[0] != '\0' ? HAS_REASON : 0;
 }
 
 static unsigned hash_present(const struct hash *hash, unsigned bit)
@@ -169,7 +169,7 @@ void value_put_record(struct text *out, struct keyword_codec *codec, const struc
 	if (present & HAS_ID)
 		bytes_put_hash(out, &record->id);
 	if (present & HAS_REASON)
-		put_reason(out, record->reason, sizeof(record->reason));
+		bytes_put_string(out, record->reason, strlen(record->reason));
 }
 
 bool value_get_record(struct keyword_codec *codec, const void *data, size_t len,
@@ -178,7 +178,7 @@ bool value_get_record(struct keyword_codec *codec, const void *data, size_t len,
 	struct bytes in = begin(data, len);
 	unsigned state = bytes_byte(&in);
 	unsigned present = bytes_byte(&in);
-	size_t base_len;
+	size_t base_len, reason_len;
 
 	if (state < RECORD_PAIRED || state > RECORD_KEPT || (present & ~(unsigned)HAS_RECORD) != 0)
 		in.bad = true;
@@ -197,7 +197,9 @@ bool value_get_record(struct keyword_codec *codec, const void *data, size_t len,
 	record->content = get_hash(&in, present & HAS_CONTENT);
 	record->header = get_hash(&in, present & HAS_HEADER);
 	record->id = get_hash(&in, present & HAS_ID);
-	get_reason(&in, present, record->reason, sizeof(record->reason));
+	record->reason = present & HAS_REASON ? bytes_string(&in, &reason_len) : "";
+	if ((present & HAS_REASON) && reason_len == 0)
+		in.bad = true;
 	return bytes_ended(&in);
 }
 

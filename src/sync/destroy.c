@@ -85,8 +85,8 @@ static bool get_record(const struct destruction *d, uint32_t uid, struct record 
 {
 	struct error ignored;
 
-	return state_get_record(d->account->state, d->folder->snapshot.arena, d->folder->record.id,
-				uid, record, &ignored) == 1;
+	return state_get_record(d->account->state, NULL, d->folder->record.id, uid, record,
+				&ignored) == 1;
 }
 
 static enum proof compare_facts(const struct record *record, const struct imap_facts *facts)

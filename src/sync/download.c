@@ -106,6 +106,7 @@ static void park(struct download *d, struct action *action, enum record_state st
 		.state = state,
 		.base = "",
 		.remote = action->remote,
+		.reason = reason,
 	};
 
 	if (action->facts != NULL) {
@@ -113,7 +114,6 @@ static void park(struct download *d, struct action *action, enum record_state st
 		record.date = action->facts->date;
 		record.id = action->facts->id;
 	}
-	copy_text(record.reason, sizeof(record.reason), reason);
 	state_put_record(d->worker->batch, d->folder->record.id, &record);
 	d->account->committed = true;
 	action->done = true;

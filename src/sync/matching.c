@@ -11,13 +11,13 @@ static bool is_lost(const struct message *message)
 	       message->state != RECORD_SKIPPED && message->state != RECORD_UNFETCHED;
 }
 
-static int lose(struct account *account, uint32_t number, size_t at, struct error *err)
+static int lose(struct account *account, uint32_t number, uint32_t at, struct error *err)
 {
 	struct sync_folder *folder = folder_at(account, number);
 	const struct message *message = &folder->snapshot.messages[at];
 	struct record record;
-	int found = state_get_record(account->state, folder->snapshot.arena, folder->record.id,
-				     message->uid, &record, err);
+	int found = state_get_record(account->state, NULL, folder->record.id, message->uid, &record,
+				     err);
 
 	if (found < 0)
 		return -1;
@@ -34,7 +34,7 @@ static int find_lost(struct account *account, struct error *err)
 	for (uint32_t i = 0; i < account->n_folders; i++) {
 		struct sync_folder *folder = folder_at(account, i);
 
-		for (size_t j = 0; folder->loaded && j < folder->snapshot.n; j++) {
+		for (uint32_t j = 0; folder->loaded && j < folder->snapshot.n; j++) {
 			if (is_lost(&folder->snapshot.messages[j]) && lose(account, i, j, err) != 0)
 				return -1;
 		}

@@ -152,8 +152,8 @@ static bool stays_away(struct planning *p, const struct message *message)
 
 	if (message->state != RECORD_SKIPPED)
 		return false;
-	return state_get_record(p->account->state, p->folder->snapshot.arena, p->folder->record.id,
-				message->uid, &record, &err) == 1 &&
+	return state_get_record(p->account->state, NULL, p->folder->record.id, message->uid,
+				&record, &err) == 1 &&
 	       too_large(p->account, record.size);
 }
 

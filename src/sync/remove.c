@@ -10,18 +10,17 @@ static int change_state(struct account *account, struct sync_folder *folder, uin
 			enum record_state state, struct error *err)
 {
 	struct state_batch *batch = account->workers[0].batch;
+	struct arena *arena = arena_new(); /* of this record only: there may be many */
 	struct record record;
-	int found = state_get_record(account->state, folder->snapshot.arena, folder->record.id, uid,
-				     &record, err);
+	int found = state_get_record(account->state, arena, folder->record.id, uid, &record, err);
 
-	if (found <= 0)
-		return found;
-	if (record.state == state)
-		return 0;
-	record.state = state;
-	state_put_record(batch, folder->record.id, &record);
-	account->committed = true;
-	return 0;
+	if (found > 0 && record.state != state) {
+		record.state = state;
+		state_put_record(batch, folder->record.id, &record);
+		account->committed = true;
+	}
+	arena_free(&arena);
+	return found < 0 ? -1 : 0;
 }
 
 static int book(struct account *account, struct sync_folder *folder, struct action *action,
@@ -94,16 +93,10 @@ static int doubt_file(struct worker *worker, struct sync_folder *folder, struct 
 	return 0;
 }
 
-static int delete_file(struct worker *worker, struct sync_folder *folder, struct action *action,
-		       struct error *err)
+static int delete_recorded(struct worker *worker, struct sync_folder *folder, struct action *action,
+			   const struct record *record, struct error *err)
 {
-	struct record record;
-	int found = state_get_record(worker->account->state, folder->snapshot.arena,
-				     folder->record.id, action->uid, &record, err);
-
-	if (found <= 0)
-		return found;
-	if (record.base[0] == '\0' || maildir_delete(folder->dir, &record, err) == 0) {
+	if (record->base[0] == '\0' || maildir_delete(folder->dir, record, err) == 0) {
 		tell_change(worker->account, CHANGE_DELETE_LOCAL, folder, action->uid, action->base,
 			    NULL);
 		action->done = true;
@@ -112,10 +105,24 @@ static int delete_file(struct worker *worker, struct sync_folder *folder, struct
 	action->skipped = true;
 	folder->incomplete = true;
 	if (err->kind == ERROR_CHANGED)
-		return doubt_file(worker, folder, record, err);
+		return doubt_file(worker, folder, *record, err);
 	if (err->kind == ERROR_LOCAL)
 		tell_error(worker->account, folder, err);
 	return 0; /* or it has just been removed or moved: the next run looks */
+}
+
+static int delete_file(struct worker *worker, struct sync_folder *folder, struct action *action,
+		       struct error *err)
+{
+	struct arena *arena = arena_new(); /* of this record only */
+	struct record record;
+	int result = state_get_record(worker->account->state, arena, folder->record.id, action->uid,
+				      &record, err);
+
+	if (result > 0)
+		result = delete_recorded(worker, folder, action, &record, err);
+	arena_free(&arena);
+	return result;
 }
 
 /* Record by record they may be forgotten: one that is left is found gone on both sides in the next run. */

@@ -169,8 +169,8 @@ static int check_suspect(struct account *account, struct sync_folder *folder,
 		folder->incomplete = true;
 		return 0;
 	}
-	if (state_get_record(account->state, snapshot->arena, folder->record.id, message->uid,
-			     &record, err) < 0)
+	if (state_get_record(account->state, NULL, folder->record.id, message->uid, &record, err) <
+	    0)
 		return -1;
 	if (hash_equal(&record.content, &facts.fingerprint.content)) {
 		message->inode = facts.inode;

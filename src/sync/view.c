@@ -209,8 +209,8 @@ static void check_anchor(void *ctx, const struct imap_facts *facts)
 	struct anchors *anchors = ctx;
 	struct record record;
 
-	if (state_get_record(anchors->account->state, anchors->folder->snapshot.arena,
-			     anchors->folder->record.id, facts->uid, &record, &anchors->err) != 1)
+	if (state_get_record(anchors->account->state, NULL, anchors->folder->record.id, facts->uid,
+			     &record, &anchors->err) != 1)
 		return;
 	if (!hash_is_none(&record.id) && !hash_is_none(&facts->id))
 		anchors->differ |= !hash_equal(&record.id, &facts->id);

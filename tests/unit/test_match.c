@@ -205,7 +205,7 @@ static void lose_all(struct fixture *f)
 	for (uint32_t i = 0; i < FOLDERS; i++) {
 		const struct snapshot *snapshot = &f->snapshots[i];
 
-		for (size_t j = 0; j < snapshot->n; j++) {
+		for (uint32_t j = 0; j < snapshot->n; j++) {
 			const struct message *message = &snapshot->messages[j];
 
 			if (message->local_presence != PRESENCE_HERE ||

@@ -91,7 +91,7 @@ static void test_records(void)
 		record->remote.keywords = keyword_set(&bed, rows[i].remote_words) & 0xffffff;
 		record->date = rows[i].date;
 		record->inode = rows[i].inode;
-		snprintf(record->reason, sizeof(record->reason), "%s", rows[i].reason);
+		record->reason = rows[i].reason;
 		if (i % 2 != 0)
 			memset(&record->content, 0, sizeof(record->content));
 		else
