@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_FIRST 4096
+#define ARENA_FIRST 1024
 #define ARENA_LARGEST (256 * 1024)
 
 struct chunk {
@@ -90,7 +90,7 @@ void *grow(void *array, size_t n, size_t *room, size_t size)
 {
 	if (n < *room)
 		return array;
-	*room = n < 16 ? 16 : n + n / 2;
+	*room = n + n / 2 + 4;
 	return xreallocarray(array, *room, size);
 }
 

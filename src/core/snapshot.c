@@ -47,6 +47,15 @@ static struct message message_of(struct snapshot *snapshot, const struct record 
 	};
 }
 
+void snapshot_expect(struct snapshot *snapshot, size_t records)
+{
+	if (records <= snapshot->room)
+		return;
+	snapshot->messages =
+		xreallocarray(snapshot->messages, records, sizeof(*snapshot->messages));
+	snapshot->room = records;
+}
+
 void snapshot_add_record(struct snapshot *snapshot, const struct record *record)
 {
 	snapshot->messages =

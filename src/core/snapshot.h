@@ -120,6 +120,8 @@ struct snapshot {
 void snapshot_init(struct snapshot *snapshot);
 void snapshot_release(struct snapshot *snapshot);
 
+/* Room for as many records as are expected; there may be more or fewer. */
+void snapshot_expect(struct snapshot *snapshot, size_t records);
 /* Records come by ascending UID. */
 void snapshot_add_record(struct snapshot *snapshot, const struct record *record);
 /* A record made up by the match, anywhere; moves the others. */

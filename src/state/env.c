@@ -10,7 +10,7 @@
 #define BLOCK ((size_t)64 << 10) /* the kernel maps a page with the fifteen around it */
 #define SMALL_FILE ((size_t)1 << 20)
 #define ALL_AFTER 64    /* for what was touched on the way to a record, too */
-#define CHANGED_MOST 48 /* entries: each may have touched a block in each of two trees */
+#define CHANGED_MOST 12 /* entries: each may have touched a block in each of two trees */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
 {

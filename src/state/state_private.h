@@ -21,7 +21,7 @@ enum database {
 
 #define CLEAN_ROOM 160
 
-#define TOUCHED_MOST 12
+#define TOUCHED_MOST 6
 
 struct state {
 	char *dir;

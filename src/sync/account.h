@@ -184,7 +184,7 @@ int account_note_full_check(struct account *account, struct error *err); /* afte
 
 /* Records that may be committed in any portions are: a transaction holds each page that it changes in
  * memory, and a record may mean two. */
-#define COMMIT_AT_ONCE 512
+#define COMMIT_AT_ONCE 256
 
 /* ---- workers.c ---- */
 typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct error *err);

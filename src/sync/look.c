@@ -118,6 +118,7 @@ static int load(struct account *account, struct sync_folder *folder, struct erro
 		return 0;
 	changed = state_tally(account->state, folder->record.id);
 	tally_add(&folder->tally, &changed, -1); /* finish adds it again */
+	snapshot_expect(&folder->snapshot, folder->record.messages);
 	return state_each_record(account->state, folder->record.id, add_record, folder, err);
 }
 
