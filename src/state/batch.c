@@ -56,10 +56,12 @@ static void *copy(struct state_batch *batch, const void *object, size_t size)
 void state_put_record(struct state_batch *batch, uint32_t folder, const struct record *record)
 {
 	struct record *ours = copy(batch, record, sizeof(*record));
+	struct change *change = add(batch, PUT_RECORD, folder);
 
 	ours->base = arena_strdup(batch->arena, record->base);
 	ours->reason = record->reason != NULL ? arena_strdup(batch->arena, record->reason) : "";
-	add(batch, PUT_RECORD, folder)->object = ours;
+	change->uid = record->uid;
+	change->object = ours;
 }
 
 void state_delete_record(struct state_batch *batch, uint32_t folder, uint32_t uid)

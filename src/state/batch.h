@@ -18,7 +18,7 @@ enum change_kind {
 struct change {
 	enum change_kind kind;
 	uint32_t folder;
-	uint32_t uid;       /* DELETE_RECORD */
+	uint32_t uid;       /* of a record, else 0 */
 	const void *object; /* the struct of the PUTs; the base name of DELETE_ATTEMPT */
 };
 

@@ -329,7 +329,7 @@ static int write_batch(struct state_batch *batch, uint32_t keywords)
 		rc = put_next_folder(&writer, state->next_folder);
 	for (size_t i = 0; rc == 0 && i < batch->n; i++) {
 		rc = make_change(&writer, &batch->changes[i]);
-		entry_changed(state);
+		entry_changed(state, batch->changes[i].folder, batch->changes[i].uid);
 	}
 	if (rc == 0)
 		rc = mdb_txn_commit(writer.txn);

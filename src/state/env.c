@@ -9,8 +9,9 @@
 
 #define BLOCK ((size_t)64 << 10) /* the kernel maps a page with the fifteen around it */
 #define SMALL_FILE ((size_t)1 << 20)
-#define ALL_AFTER 64    /* for what was touched on the way to a record, too */
-#define CHANGED_MOST 12 /* entries: each may have touched a block in each of two trees */
+#define ALL_AFTER 64                      /* for what was touched on the way to a record, too */
+#define BLOCK_RECORDS 256                 /* in a block, about */
+#define CHANGED_MOST (3 * BLOCK_RECORDS) /* each block in each of two trees */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
 {
@@ -213,9 +214,17 @@ static void block_give_back(struct state *state, size_t block)
 			MADV_DONTNEED);
 }
 
-void entry_changed(struct state *state)
+/* Changes side by side touch the same pages; those far apart, a block of its own each. */
+void entry_changed(struct state *state, uint32_t folder, uint32_t uid)
 {
-	if (++state->changed >= CHANGED_MOST && map_used(state) > SMALL_FILE)
+	uint32_t last = state->changed_uid, apart = uid > last ? uid - last : last - uid;
+
+	if (folder != state->changed_folder || apart > BLOCK_RECORDS)
+		apart = BLOCK_RECORDS;
+	state->changed_folder = folder;
+	state->changed_uid = uid;
+	state->changed += apart;
+	if (state->changed >= CHANGED_MOST && map_used(state) > SMALL_FILE)
 		pages_give_back(state);
 }
 

@@ -43,8 +43,10 @@ struct state {
 	/* The pieces of it, of 64 KiB, that were looked at and not given back, the last one at the end. */
 	size_t touched[TOUCHED_MOST];
 	size_t n_touched;
-	unsigned given_back;    /* pieces, since all was */
-	unsigned changed;       /* entries, since then */
+	unsigned given_back;     /* pieces, since all was */
+	uint32_t changed_folder; /* of the entry that was changed last */
+	uint32_t changed_uid;
+	unsigned changed;       /* records that stand between those changed, since then */
 	bool sound;             /* the file was found to be, when it was opened */
 	char clean[CLEAN_ROOM]; /* what DIR/clean says (state.c) */
 };
@@ -79,7 +81,8 @@ int state_ready(struct state *state, struct error *err);
  * given back; they stay in the page cache. */
 void page_touched(struct state *state, const void *at); /* an address in the map */
 void pages_give_back(struct state *state);
-void entry_changed(struct state *state); /* or added: the pages on the way to it were touched */
+/* Or added: the pages on the way to it were touched. uid: 0 for what is not a record. */
+void entry_changed(struct state *state, uint32_t folder, uint32_t uid);
 
 /* The directory and its files (dir.c). */
 char *state_path(const char *dir, const char *file); /* caller frees */
