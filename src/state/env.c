@@ -9,8 +9,8 @@
 
 #define BLOCK ((size_t)64 << 10) /* the kernel maps a page with the fifteen around it */
 #define SMALL_FILE ((size_t)1 << 20)
-#define ALL_AFTER 64                      /* for what was touched on the way to a record, too */
-#define BLOCK_RECORDS 256                 /* in a block, about */
+#define ALL_AFTER 64                     /* for what was touched on the way to a record, too */
+#define BLOCK_RECORDS 256                /* in a block, about */
 #define CHANGED_MOST (3 * BLOCK_RECORDS) /* each block in each of two trees */
 
 int state_fail(struct state *state, int code, struct error *err, const char *what)
