@@ -97,6 +97,8 @@ imap_capabilities(const struct imap_conn *conn); /* enum imap_capability, disabl
 const struct namespace *imap_namespace(const struct imap_conn *conn);
 uint64_t imap_append_limit(const struct imap_conn *conn); /* octets; 0: none known */
 void imap_get_traffic(const struct imap_conn *conn, struct stream_traffic *traffic);
+/* A turn of the line takes long (20 ms), longer than a server needs for most that it is asked. */
+bool imap_is_far(const struct imap_conn *conn);
 
 /* ---- mailboxes ---- */
 

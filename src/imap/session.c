@@ -227,19 +227,27 @@ static int start_deflate(struct imap_conn *conn, struct error *err)
 	return 0;
 }
 
-#define FAR_US 20000 /* a line this long is seldom as fast as a server compresses */
+#define FAR_US 20000
 #define DEFLATE_MESSAGES 16
 #define DEFLATE_OCTETS ((uint64_t)64 << 10)
 
-/* COMPRESS costs a turn of the line, so a run with little to do is quicker without. */
+bool imap_is_far(const struct imap_conn *conn)
+{
+	struct stream_traffic traffic;
+
+	stream_get_traffic(conn->stream, &traffic);
+	return traffic.fastest_turn >= FAR_US;
+}
+
+/* A long line is seldom as fast as a server compresses. COMPRESS costs a turn of it, so a run with little to do
+ * is quicker without. */
 static bool deflate_pays(const struct imap_conn *conn, size_t messages)
 {
 	struct stream_traffic traffic;
 
 	stream_get_traffic(conn->stream, &traffic);
-	return traffic.fastest_turn >= FAR_US &&
-	       (messages >= DEFLATE_MESSAGES ||
-		traffic.bytes_in + traffic.bytes_out >= DEFLATE_OCTETS);
+	return imap_is_far(conn) && (messages >= DEFLATE_MESSAGES ||
+				     traffic.bytes_in + traffic.bytes_out >= DEFLATE_OCTETS);
 }
 
 int session_prepare(struct imap_conn *conn, size_t messages, struct error *err)

@@ -65,7 +65,7 @@ struct sync_folder {
 	const char *wire_now;             /* where it is until the plan's rename was carried out */
 	const char *path_now;
 	struct imap_status status; /* of this run's snapshot */
-	uint32_t unseen;           /* UIDs from here on were not asked for since; 0: from UIDNEXT */
+	atomic_uint unseen;        /* UIDs from here on were not asked for since; 0: from UIDNEXT */
 	struct stamp stamps[STAMP_COUNT];
 	struct snapshot snapshot;
 	enum early early;
@@ -84,7 +84,8 @@ struct sync_folder {
 	bool local_unproved;   /* its directory changed under the scan: files may be there unseen */
 	bool local_looked;     /* in this run: its stamps are of this run */
 	bool remote_looked;
-	bool incomplete;  /* something was left undone: its stamps and MODSEQ are not committed */
+	/* Something was left undone: its stamps and MODSEQ are not committed. By whoever moves into it too. */
+	atomic_bool incomplete;
 	bool failed;      /* no more of it in this run */
 	bool undescribed; /* the server told nothing of something that is new there */
 	bool letters_changed;
@@ -209,10 +210,16 @@ struct folder_pass {
 	bool chained;         /* likewise */
 };
 #define AHEAD 16
+/* Calls fn once for each of n workers, at the same time. Fails with what failed first. */
+typedef int worker_fn(struct worker *worker, void *ctx, struct error *err);
+int workers_run(struct account *account, size_t n, worker_fn *fn, void *ctx, struct error *err);
 int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err);
 /* Another connection costs several round trips: one more for this many folders, or messages. */
 #define FOLDERS_A_CONNECTION 8
 #define MESSAGES_A_CONNECTION 200
+/* How many workers are worth their connections: those that are open are free. ahead: the commands of many
+ * folders go out together. */
+size_t workers_worth(const struct account *account, size_t folders, size_t messages, bool ahead);
 int worker_connect(struct worker *worker, struct error *err);
 /* The first connection of a run, after which the mailboxes are listed: meanwhile (disk.c) is called
  * once, while the answer to the login is awaited. */

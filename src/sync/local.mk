@@ -28,7 +28,9 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/look.c \
 	src/sync/matching.c \
 	src/sync/move.c \
+	src/sync/move_groups.c \
 	src/sync/move_remote.c \
+	src/sync/move_remote.h \
 	src/sync/open.c \
 	src/sync/planner.c \
 	src/sync/recover.c \

@@ -1,12 +1,10 @@
 /* Moves and copies on the server, which follow files: an attempt says so before the command goes out. What
  * the server does not tell of the result is looked for (appended.c). */
-#include "sync/account.h"
+#include "sync/move_remote.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define BATCH 512
 
 struct remote_moves {
 	struct account *account;
@@ -14,6 +12,7 @@ struct remote_moves {
 	struct sync_folder *from;
 	struct sync_folder *to;
 	const struct sync_folder *next; /* where the group after this one is moved from; or NULL */
+	bool told;                      /* the UIDs in the target */
 	bool copy;
 	struct action **actions; /* ascending UIDs */
 	struct record *sources;  /* of each */
@@ -214,6 +213,7 @@ static void note_targets(struct remote_moves *m, const uint32_t *targets,
 		(imap_capabilities(m->worker->conn) & CAP_UIDPLUS) != 0 && answer->uidvalidity != 0;
 	bool believed = m->borne_out && answer->uidvalidity == m->to->status.uidvalidity;
 
+	m->told = uidplus && believed;
 	for (size_t i = 0; i < m->n; i++) {
 		struct action *action = m->actions[i];
 		struct flags flags = m->copy ? m->sources[i].remote : action->remote;
@@ -302,7 +302,7 @@ static int give_up_moves(struct remote_moves *m, struct error *err)
 	return state_commit(m->worker->batch, m->account->keywords, err);
 }
 
-static int move_group(struct remote_moves *m, struct error *err)
+static int carry_out(struct remote_moves *m, struct error *err)
 {
 	struct arena *arena = arena_new();
 	uint32_t *uids = xcalloc(m->n, sizeof(*uids)), *targets = xcalloc(m->n, sizeof(*targets));
@@ -334,86 +334,21 @@ static int move_group(struct remote_moves *m, struct error *err)
 	return result;
 }
 
-static int compare_moves(const void *a, const void *b)
+int move_group(struct worker *worker, const struct move_group *group,
+	       const struct sync_folder *next, bool *told, struct error *err)
 {
-	const struct action *x = *(struct action *const *)a, *y = *(struct action *const *)b;
+	struct remote_moves m = {
+		.account = worker->account,
+		.worker = worker,
+		.from = group->from,
+		.to = group->to,
+		.next = next,
+		.copy = group->copy,
+		.actions = group->actions,
+		.n = group->n,
+	};
+	int result = carry_out(&m, err);
 
-	if (x->folder != y->folder)
-		return x->folder < y->folder ? -1 : 1;
-	if (x->file_folder != y->file_folder)
-		return x->file_folder < y->file_folder ? -1 : 1;
-	if (x->copy != y->copy)
-		return x->copy < y->copy ? -1 : 1;
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
-}
-
-/* One command's worth: the same folders, the same kind, every UID once (two copies of one message into
- * one folder are two commands). */
-static size_t group_length(struct action **list, size_t n)
-{
-	size_t i = 1;
-
-	while (i < n && i < BATCH && list[i]->folder == list[0]->folder &&
-	       list[i]->file_folder == list[0]->file_folder && list[i]->copy == list[0]->copy &&
-	       list[i]->uid != list[i - 1]->uid)
-		i++;
-	return i;
-}
-
-static bool is_remote_move(struct account *account, const struct action *action)
-{
-	return action->verb == VERB_MOVE_REMOTE && !action->done && !action->held &&
-	       folder_is_usable(folder_at(account, action->folder)) &&
-	       folder_is_usable(folder_at(account, action->file_folder));
-}
-
-static struct action **collect_moves(struct account *account, size_t *n)
-{
-	struct action **list = NULL;
-	size_t room = 0;
-
-	*n = 0;
-	for (size_t i = 0; i < account->n_folders; i++) {
-		struct sync_folder *folder = &account->folders[i];
-
-		for (size_t j = 0; j < folder->n_actions; j++) {
-			if (!is_remote_move(account, &folder->actions[j]))
-				continue;
-			list = grow(list, *n, &room, sizeof(struct action *));
-			list[(*n)++] = &folder->actions[j];
-		}
-	}
-	if (*n != 0)
-		qsort(list, *n, sizeof(struct action *), compare_moves);
-	return list;
-}
-
-int move_remote_all(struct account *account, struct error *err)
-{
-	struct worker *worker = &account->workers[0];
-	size_t n, at = 0, length;
-	struct action **list = collect_moves(account, &n);
-	int result = 0;
-
-	for (; result == 0 && at < n; at += length) {
-		struct remote_moves m = {
-			.account = account,
-			.worker = worker,
-			.from = folder_at(account, list[at]->folder),
-			.to = folder_at(account, list[at]->file_folder),
-			.copy = list[at]->copy,
-			.actions = list + at,
-		};
-
-		m.n = length = group_length(list + at, n - at);
-		if (at + length < n)
-			m.next = folder_at(account, list[at + length]->folder);
-		result = check_stop(err);
-		if (result == 0)
-			result = worker_connect(worker, err);
-		if (result == 0)
-			result = move_group(&m, err);
-	}
-	free(list);
+	*told = m.told;
 	return result;
 }

@@ -160,6 +160,62 @@ static int do_folder(struct worker *worker, struct sync_folder *folder, folder_f
 	return 0;
 }
 
+/* ---- several at once ---- */
+
+struct crew {
+	struct account *account;
+	worker_fn *fn;
+	void *ctx;
+	bool failed;
+	struct error err; /* the first; both under the account's mutex */
+};
+
+struct crew_member {
+	struct crew *crew;
+	struct worker *worker;
+	pthread_t thread;
+};
+
+static void *run(void *arg)
+{
+	struct crew_member *self = arg;
+	struct crew *crew = self->crew;
+	struct error err;
+
+	if (crew->fn(self->worker, crew->ctx, &err) == 0)
+		return NULL;
+	pthread_mutex_lock(&crew->account->mutex);
+	if (!crew->failed)
+		crew->err = err;
+	crew->failed = true;
+	pthread_mutex_unlock(&crew->account->mutex);
+	return NULL;
+}
+
+int workers_run(struct account *account, size_t n, worker_fn *fn, void *ctx, struct error *err)
+{
+	struct crew crew = {.account = account, .fn = fn, .ctx = ctx};
+	struct crew_member *members = xcalloc(n, sizeof(*members));
+	size_t started = 1;
+
+	for (size_t i = 0; i < n; i++)
+		members[i] = (struct crew_member){.crew = &crew, .worker = &account->workers[i]};
+	for (; started < n; started++) {
+		if (pthread_create(&members[started].thread, NULL, run, &members[started]) != 0)
+			break;
+	}
+	run(&members[0]);
+	for (size_t i = 1; i < started; i++)
+		pthread_join(members[i].thread, NULL);
+	free(members);
+	if (!crew.failed)
+		return 0;
+	*err = crew.err;
+	return -1;
+}
+
+/* ---- passes over the folders ---- */
+
 struct job {
 	struct account *account;
 	const struct folder_pass *pass;
@@ -168,22 +224,7 @@ struct job {
 	atomic_size_t left; /* folders that nobody has taken */
 	atomic_size_t next;
 	atomic_bool failed;
-	struct error err; /* the first; under the account's mutex */
 };
-
-struct job_thread {
-	struct job *job;
-	struct worker *worker;
-	pthread_t thread;
-};
-
-static void fail_job(struct job *job, const struct error *err)
-{
-	pthread_mutex_lock(&job->account->mutex);
-	if (!atomic_exchange(&job->failed, true))
-		job->err = *err;
-	pthread_mutex_unlock(&job->account->mutex);
-}
 
 static struct sync_folder *take_folder(struct job *job)
 {
@@ -307,25 +348,25 @@ static int do_folders(struct worker *worker, const struct folder_pass *pass,
 	return result;
 }
 
-static void *work(void *arg)
+static int work(struct worker *worker, void *ctx, struct error *err)
 {
-	struct job_thread *self = arg;
-	struct job *job = self->job;
+	struct job *job = ctx;
 	struct sync_folder *list[AHEAD];
-	struct error err;
+	int result = 0;
 	size_t n;
 
-	while (!atomic_load(&job->failed) && (n = take_folders(job, self->worker, list)) != 0) {
-		if (check_stop(&err) != 0 ||
-		    do_folders(self->worker, job->pass, list, n, &err) != 0)
-			fail_job(job, &err);
+	while (!atomic_load(&job->failed) && (n = take_folders(job, worker, list)) != 0) {
+		result = check_stop(err);
+		if (result == 0)
+			result = do_folders(worker, job->pass, list, n, err);
+		if (result != 0)
+			atomic_store(&job->failed, true);
 	}
-	self->worker->next = NULL;
-	return NULL;
+	worker->next = NULL;
+	return result;
 }
 
-/* How many workers are worth their connections: those that are open are free. */
-static size_t count_workers(struct account *account, size_t folders, size_t messages, bool ahead)
+size_t workers_worth(const struct account *account, size_t folders, size_t messages, bool ahead)
 {
 	size_t open = 0, most;
 
@@ -345,21 +386,20 @@ static bool takes_many(const struct folder_pass *pass)
 	return pass->begin != NULL || pass->together != NULL;
 }
 
-static void set_window(struct job *job, size_t folders, size_t workers)
+static void set_window(struct job *job, size_t folders)
 {
 	job->window = 1;
 	if (!takes_many(job->pass))
 		return;
-	job->window = (folders + workers - 1) / workers;
+	job->window = (folders + job->workers - 1) / job->workers;
 	if (job->window > AHEAD)
 		job->window = AHEAD;
 }
 
 int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err)
 {
-	size_t folders = 0, messages = 0, n, started = 1;
+	size_t folders = 0, messages = 0;
 	struct job job = {.account = account, .pass = pass};
-	struct job_thread *threads;
 
 	for (size_t i = 0; i < account->n_folders; i++) {
 		if (account->folders[i].failed || !pass->wants(account, &account->folders[i]))
@@ -369,25 +409,10 @@ int workers_pass(struct account *account, const struct folder_pass *pass, struct
 	}
 	if (folders == 0)
 		return 0;
-	n = count_workers(account, folders, messages, takes_many(pass));
-	job.workers = n;
+	job.workers = workers_worth(account, folders, messages, takes_many(pass));
 	atomic_init(&job.left, folders);
-	set_window(&job, folders, n);
-	threads = xcalloc(n, sizeof(*threads));
-	for (size_t i = 0; i < n; i++)
-		threads[i] = (struct job_thread){.job = &job, .worker = &account->workers[i]};
-	for (; started < n; started++) {
-		if (pthread_create(&threads[started].thread, NULL, work, &threads[started]) != 0)
-			break;
-	}
-	work(&threads[0]);
-	for (size_t i = 1; i < started; i++)
-		pthread_join(threads[i].thread, NULL);
-	free(threads);
-	if (!atomic_load(&job.failed))
-		return 0;
-	*err = job.err;
-	return -1;
+	set_window(&job, folders);
+	return workers_run(account, job.workers, work, &job, err);
 }
 
 int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err)

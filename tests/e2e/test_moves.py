@@ -606,3 +606,35 @@ def test_a_thousand_moves_here_cost_little(user, twin):
     moved(result, remote=1000)
     assert result.summary["bytes_in"] + result.summary["bytes_out"] < 100_000, result.summary
     assert_settled(user, twin, expected={"Archive": [*range(1000), 2000]})
+
+
+@pytest.mark.parametrize("hide", [(), ("UIDPLUS", "MOVE")], ids=["move", "copy"])
+def test_moves_that_meet_on_several_connections(dovecot, make_twin, hide):
+    """Crosswise, in a ring, into one folder and out of one: on a long line workers share the moves, and
+    keep apart what they must."""
+    user = dovecot.new_user(hide=list(hide))
+    names = [f"f{i:02}" for i in range(12)]
+    expected = {name: list(range(10 * i + 3, 10 * i + 6)) for i, name in enumerate(names)}
+    expected["Archive"] = [900]
+    for i, name in enumerate(names):
+        fill(user, name, *range(10 * i, 10 * i + 6))
+    fill(user, "Archive", 900)
+    fill(user, "INBOX", *range(400, 400 + len(names)))
+    twin = make(make_twin, user, connections=3)
+    twin.sync()
+    wanted = [(400 + i, "INBOX", name) for i, name in enumerate(names)]
+    for i, name in enumerate(names):
+        wanted += [(10 * i, name, names[i ^ 1]), (10 * i + 1, name, names[(i + 1) % len(names)]),
+                   (10 * i + 2, name, "Archive")]
+    for number, source, target in wanted:
+        twin.tree.move(file_of(twin, number, source), target)
+        expected[target].append(number)
+    with Proxy(("127.0.0.1", user.server.plain), delay=0.011) as proxy:
+        twin.set(port=proxy.port)
+        moved(twin.sync(), remote=len(wanted))
+        movers = [connection for connection in proxy.connections
+                  if any(" UID MOVE " in command or " UID COPY " in command
+                         for command in connection.commands)]
+    assert len(movers) > 1
+    twin.set(port=user.server.plain)
+    assert_settled(user, twin, expected={name: sorted(found) for name, found in expected.items()})
