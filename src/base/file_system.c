@@ -73,6 +73,13 @@ bool file_system_syncs_at_once(int fd)
 	return linux_is_at_least(5, 8) && is_well_known(fd);
 }
 
+bool file_system_is_in_memory(int fd)
+{
+	static const uint32_t tmpfs[] = {0x01021994};
+
+	return is_file_system(fd, tmpfs, ARRAY_SIZE(tmpfs)) == 1;
+}
+
 uint64_t file_systems_unwritten(void)
 {
 	uint64_t kib, sum = 0;

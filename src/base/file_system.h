@@ -17,6 +17,7 @@ bool file_system_reuses_inodes(int fd);
 /* syncfs(2) makes every file durable at once, and fails if one could not be written (Linux 5.8 and up, on file
  * systems known to do so). It waits for the files of strangers too. */
 bool file_system_syncs_at_once(int fd);
+bool file_system_is_in_memory(int fd); /* tmpfs: nothing on it waits to be written */
 /* Octets that wait to be written, of all file systems together; UINT64_MAX if that is not told. */
 uint64_t file_systems_unwritten(void);
 

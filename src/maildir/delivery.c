@@ -277,13 +277,17 @@ static void sync_rest(struct sync_work *work, size_t most_threads)
 /* Whatever it has to complain of, the files are then synchronised, and complain, one by one. */
 static bool sync_at_once(struct delivery *const *deliveries, size_t n)
 {
+	const struct maildir *maildir = deliveries[0]->folder->maildir;
 	uint64_t octets = STRANGERS_MOST;
 
-	if (n < AT_ONCE_WORTH || !deliveries[0]->folder->maildir->syncs_at_once)
+	if (n < AT_ONCE_WORTH || !maildir->syncs_at_once)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		octets += deliveries[i]->size;
-	if (file_systems_unwritten() > octets || syncfs(deliveries[0]->folder->fd) != 0)
+	if (!maildir->in_memory && file_systems_unwritten() > octets)
+		return false;
+	/* A failure is told once to each descriptor: the folder's is of one thread at a time. */
+	if (syncfs(deliveries[0]->folder->fd) != 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		close_file(deliveries[i]);

@@ -24,6 +24,7 @@ struct maildir {
 	bool fine_times; /* see file_system_has_fine_times */
 	bool reuses_inodes;
 	bool syncs_at_once;
+	bool in_memory;   /* nothing is ever waited for */
 	bool has_removed; /* at the last maildir_list: what a killed maildir_remove left */
 	atomic_int kept;  /* descriptors of finished deliveries */
 	int most_kept;

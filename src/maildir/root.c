@@ -55,6 +55,7 @@ static int open_root(struct maildir *maildir, const char *root, struct error *er
 	maildir->fine_times = file_system_has_fine_times(maildir->fd);
 	maildir->reuses_inodes = file_system_reuses_inodes(maildir->fd);
 	maildir->syncs_at_once = file_system_syncs_at_once(maildir->fd);
+	maildir->in_memory = file_system_is_in_memory(maildir->fd);
 	return probe_colon(maildir, err);
 }
 
