@@ -85,6 +85,11 @@ int stream_flush(struct stream *stream, struct error *err)
 	return 0;
 }
 
+void stream_was_away(struct stream *stream)
+{
+	(void)stream;
+}
+
 void stream_get_traffic(const struct stream *stream, struct stream_traffic *traffic)
 {
 	(void)stream;
