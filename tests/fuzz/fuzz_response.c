@@ -234,6 +234,19 @@ static void run_store(struct imap_conn *conn, struct error *err)
 	imap_store(conn, uids, 3, true, flags, take_flags, NULL, err);
 }
 
+static void run_burst(struct imap_conn *conn, const struct imap_body_sink *sink, struct error *err)
+{
+	static const enum imap_section sections[] = {SECTION_NONE, SECTION_HEADER, SECTION_ALL};
+	struct imap_selected selected;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		if (imap_fetch_begin(conn, "box", false, uids, 3, sections[i], err) < 0)
+			return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		imap_fetch_finish(conn, &selected, sink, err);
+}
+
 static void run(struct imap_conn *conn, unsigned which, struct arena *arena, struct error *err)
 {
 	struct body body = {false, 0, 0};
@@ -246,15 +259,24 @@ static void run(struct imap_conn *conn, unsigned which, struct arena *arena, str
 	uint32_t targets[3];
 	size_t n;
 
+	bool more = which >= 'd'; /* of it: the next mailbox along, several in a burst */
+
+	if (more)
+		imap_select_next(conn, "next", false);
 	switch (which % 10) {
 	case 0: imap_list(conn, arena, true, &mailboxes, &n, err); break;
 	case 1: run_view(conn, false, err); break;
 	case 2: run_view(conn, true, err); break;
 	case 3: imap_fetch_facts(conn, &facts, &selected, err); break;
-	case 4: imap_fetch_bodies(conn, uids, 3, SECTION_ALL, &sink, err); break;
+	case 4:
+		if (more)
+			run_burst(conn, &sink, err);
+		else
+			imap_fetch_bodies(conn, uids, 3, SECTION_ALL, &sink, err);
+		break;
 	case 5: run_store(conn, err); break;
 	case 6: run_appends(conn, err); break;
-	case 7: imap_copy(conn, uids, 3, "box", targets, &result, err); break;
+	case 7: (more ? imap_move : imap_copy)(conn, uids, 3, "box", targets, &result, err); break;
 	case 8: run_destroy(conn, err); break;
 	case 9: imap_exists(conn, "box", err); break;
 	}
