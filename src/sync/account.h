@@ -260,11 +260,13 @@ struct remote_mailbox *tree_mailboxes(struct account *account, const struct imap
 struct local_place *tree_places(struct account *account, const struct local_folder *found,
 				size_t n);
 int tree_look(struct account *account, struct error *err);
-int tree_make(struct account *account, struct error *err);
 int tree_remove(struct account *account, struct error *err);
 bool folder_is_exempt(const struct account *account, const struct sync_folder *folder);
 /* On the command line, or nothing was. */
 bool folder_is_named(const struct account *account, const char *name);
+
+/* ---- tree_make.c ---- */
+int tree_make(struct account *account, struct error *err);
 
 /* ---- disk.c: what needs no server, while the server is waited for ---- */
 meanwhile_fn disk_list; /* the places and the base */

@@ -44,6 +44,7 @@ src_sync_libsync_a_SOURCES = \
 	src/sync/sync.h \
 	src/sync/tell.c \
 	src/sync/tree.c \
+	src/sync/tree_make.c \
 	src/sync/upload.c \
 	src/sync/upload.h \
 	src/sync/upload_rules.c \
