@@ -127,10 +127,17 @@ struct imap_mailbox {     /* strings in the arena of the call, never NULL */
 int imap_list(struct imap_conn *conn, struct arena *arena, bool with_status,
 	      struct imap_mailbox **mailboxes, size_t *n, struct error *err);
 
-/* mailbox: the wire name. CREATE subscribes too (a failure there is not an error).
- * ALREADYEXISTS on create is ERROR_REFUSED, but for INBOX success. ERROR_NOT_FOUND on delete and rename
- * if the server says so. */
-int imap_create(struct imap_conn *conn, const char *mailbox, struct error *err);
+struct imap_creation {
+	const char *mailbox; /* the wire name */
+	/* out */
+	bool made;
+	struct error
+		err; /* why it was not: ALREADYEXISTS is ERROR_REFUSED, but for INBOX success */
+};
+/* CREATE of all in one write, in this order, then SUBSCRIBE of those that were made (a failure there is not
+ * an error). Fails only with the connection. */
+int imap_create(struct imap_conn *conn, struct imap_creation *list, size_t n, struct error *err);
+/* mailbox: the wire name. ERROR_NOT_FOUND if the server says so. */
 int imap_delete(struct imap_conn *conn, const char *mailbox, struct error *err);
 int imap_rename(struct imap_conn *conn, const char *from, const char *to, struct error *err);
 /* 1: SELECT answers OK, 0: it answers NO (not BAD, BYE or silence). Leaves it unselected. */

@@ -279,37 +279,87 @@ static bool says_it_exists(const struct reply *reply)
 		status_text_says(&status, "already exists"));
 }
 
+struct creating {
+	struct imap_creation *list;
+	bool subscribing;
+};
+
 /* Servers need not list INBOX before there is mail. Any other that is there and was not listed is known
  * to the server under another spelling, or was made just now: the next list tells. */
-static int create(struct imap_conn *conn, const char *mailbox, struct error *err)
+static void judge_creation(struct imap_creation *creation, const struct reply *reply)
 {
-	int result = run_on(conn, "CREATE ", mailbox, NULL, err);
+	struct text what = {0};
 
-	if (result == 0 || conn->dead || !says_it_exists(&conn->reply))
-		return result;
-	error_clear(err);
-	if (ascii_case_equal(mailbox, "INBOX"))
-		return 0;
-	return error_set(err, ERROR_REFUSED,
-			 "the server says that it exists, and did not list it: perhaps it knows it "
-			 "under another spelling; the next run looks again");
+	creation->made = reply->condition == CONDITION_OK ||
+			 (says_it_exists(reply) && ascii_case_equal(creation->mailbox, "INBOX"));
+	if (creation->made)
+		return;
+	if (says_it_exists(reply)) {
+		error_set(
+			&creation->err, ERROR_REFUSED,
+			"the server says that it exists, and did not list it: perhaps it knows it "
+			"under another spelling; the next run looks again");
+		return;
+	}
+	text_printf(&what, "CREATE %s", creation->mailbox);
+	refused(&creation->err, text_get(&what), reply);
+	text_release(&what);
+	if (reply_says_missing(reply))
+		creation->err.kind = ERROR_NOT_FOUND;
 }
 
-int imap_create(struct imap_conn *conn, const char *mailbox, struct error *err)
+static void create_done(void *ctx, size_t index, const struct status_text *status)
 {
-	struct error unimportant = {ERROR_NONE, ""};
+	struct creating *work = ctx;
+	struct reply reply;
 
-	if (create(conn, mailbox, err) != 0)
-		return -1;
-	if (run_on(conn, "SUBSCRIBE ", mailbox, NULL, &unimportant) < 0) {
-		log_verbose("%s", unimportant.text);
-		if (conn->dead) {
-			if (err != NULL)
-				*err = unimportant;
+	reply_set(&reply, status);
+	if (!work->subscribing)
+		judge_creation(&work->list[index], &reply);
+	else if (reply.condition != CONDITION_OK)
+		log_verbose("SUBSCRIBE %s: the server said %s", work->list[index].mailbox,
+			    reply.text);
+}
+
+#define CREATE_WINDOW 32
+
+/* For those that were not made, or, to subscribe, for those that were. */
+static int send_creations(struct imap_conn *conn, const struct creating *work, size_t n,
+			  struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct imap_creation *creation = &work->list[i];
+
+		if (creation->made != work->subscribing)
+			continue;
+		command_begin(conn, work->subscribing ? "SUBSCRIBE " : "CREATE ");
+		if (command_string(conn, creation->mailbox, &creation->err) < 0)
+			continue;
+		if (command_send(conn, i, 0, err) < 0 ||
+		    queue_wait(conn, CREATE_WINDOW, UINT64_MAX, err) < 0)
 			return -1;
-		}
 	}
-	return 0;
+	return queue_drain(conn, err);
+}
+
+int imap_create(struct imap_conn *conn, struct imap_creation *list, size_t n, struct error *err)
+{
+	struct creating work = {.list = list};
+	struct operation operation = {.ctx = &work, .done = create_done};
+	int result;
+
+	for (size_t i = 0; i < n; i++) {
+		list[i].made = false;
+		error_clear(&list[i].err);
+	}
+	if (operation_begin(conn, &operation, err) < 0)
+		return -1;
+	result = send_creations(conn, &work, n, err);
+	work.subscribing = true;
+	if (result == 0)
+		result = send_creations(conn, &work, n, err);
+	operation_end(conn);
+	return result;
 }
 
 /* A selected mailbox is left first: servers differ in what becomes of the session. */

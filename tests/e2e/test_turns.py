@@ -59,6 +59,15 @@ def test_new_mail_here(user, synced):
     assert summary["round_trips"] <= FEW, summary
 
 
+def test_new_folders_here(user, synced):
+    """CREATE, SUBSCRIBE and SELECT, then the message: each for many folders in one write."""
+    for i in range(40):
+        deliver(synced, f"new-{i:02}/below" if i % 2 else f"new-{i:02}", 1000 + i)
+    summary = sync_and_settle(user, synced)
+    assert (summary["folders_created_remote"], summary["uploaded"]) == (40, 40), summary
+    assert summary["round_trips"] <= 2 * FEW, summary
+
+
 # A command with UIDs waits until its mailbox was seen to be the one that is meant: a turn for each
 # folder, but not two.
 EACH = len(NAMES) + 24

@@ -761,6 +761,36 @@ static void test_facts(void)
 	}
 }
 
+/* ---- making mailboxes ---- */
+
+/* In one write; one that cannot be made keeps nothing from the others, and only those that were are
+ * subscribed to. INBOX may be there without having been listed. */
+static void test_create(void)
+{
+	struct imap_creation list[] = {{.mailbox = "a"},     {.mailbox = "b"},   {.mailbox = "c"},
+				       {.mailbox = "INBOX"}, {.mailbox = "d\n"}, {.mailbox = "e"}};
+	struct play play;
+
+	play_open(&play, "",
+		  "m2 OK x\r\nm3 NO [ALREADYEXISTS] x\r\nm4 NO [NONEXISTENT] x\r\n"
+		  "m5 NO mailbox already exists\r\nm7 NO [NOPERM] x\r\n"
+		  "m8 NO x\r\nm9 OK x\r\n");
+	CU_ASSERT_EQUAL(imap_create(play.conn, list, ARRAY_SIZE(list), &play.err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
+		text_printf(&play.seen, "%s ",
+			    list[i].made                          ? "made"
+			    : list[i].err.kind == ERROR_NOT_FOUND ? "missing"
+			    : list[i].err.kind == ERROR_REFUSED   ? "refused"
+								  : "?");
+	CU_ASSERT_STRING_EQUAL(text_get(&play.seen), "made refused missing made refused refused ");
+	play_close(&play);
+	CU_ASSERT_STRING_EQUAL(play.said,
+			       "m2 CREATE \"a\"\r\nm3 CREATE \"b\"\r\nm4 CREATE \"c\"\r\n"
+			       "m5 CREATE \"INBOX\"\r\nm7 CREATE \"e\"\r\nm8 SUBSCRIBE \"a\"\r\n"
+			       "m9 SUBSCRIBE \"INBOX\"\r\nm10 LOGOUT\r\n");
+	play_release(&play);
+}
+
 /* ---- what must not be sent ---- */
 
 static void test_injection(void)
@@ -779,11 +809,17 @@ static void test_injection(void)
 int main(void)
 {
 	static const struct test_case cases[] = {
-		{"views", test_views},         {"lists", test_list},
-		{"appends", test_appends},     {"removing", test_destroy},
-		{"transfers", test_transfers}, {"injection", test_injection},
-		{"facts", test_facts},         {"flags", test_stores},
-		{"next", test_next},           {"moves with next", test_moves_with_next},
+		{"views", test_views},
+		{"lists", test_list},
+		{"appends", test_appends},
+		{"removing", test_destroy},
+		{"transfers", test_transfers},
+		{"injection", test_injection},
+		{"facts", test_facts},
+		{"flags", test_stores},
+		{"create", test_create},
+		{"next", test_next},
+		{"moves with next", test_moves_with_next},
 	};
 
 	return run_tests("imap session", cases, ARRAY_SIZE(cases));
