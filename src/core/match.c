@@ -102,7 +102,7 @@ static void adopt_name(struct world *world, struct lost *lost, struct local_mess
 {
 	struct message *message = lost_message(world, lost);
 
-	message->base = file->base;
+	message_set_base(message, file->base);
 	message->inode = file->inode;
 	message->trace = file_trace(file->facts->mtime, file->facts->size);
 	message->local = file->flags;

@@ -13,7 +13,7 @@ void match_pair(struct world *world, struct place remote, struct place file)
 		struct message *old =
 			&world->folders[file.folder].snapshot->messages[local->replaces];
 
-		old->base = "";
+		message_set_base(old, "");
 		old->local_presence = PRESENCE_ABSENT;
 		old->touched = true;
 		local->replaces = NO_MESSAGE;

@@ -32,10 +32,26 @@ bool state_is_local(enum record_state state)
 	return state != RECORD_HELD_LOCAL && state != RECORD_SKIPPED && state != RECORD_UNFETCHED;
 }
 
-static struct message message_of(struct snapshot *snapshot, const struct record *record)
+uint64_t name_key(const char *base)
+{
+	uint64_t key = index_key_string(base);
+
+	if (base[0] == '\0')
+		return 0;
+	return key != 0 ? key : 1;
+}
+
+void message_set_base(struct message *message, const char *base)
+{
+	message->name = name_key(base);
+	message->base = base;
+}
+
+static struct message message_of(const struct record *record)
 {
 	return (struct message){
-		.base = record->base[0] != '\0' ? arena_strdup(snapshot->arena, record->base) : "",
+		.name = name_key(record->base),
+		.base = record->base[0] == '\0' ? "" : NULL,
 		.inode = record->inode,
 		.uid = record->uid,
 		.trace = record->trace,
@@ -60,7 +76,7 @@ void snapshot_add_record(struct snapshot *snapshot, const struct record *record)
 {
 	snapshot->messages =
 		grow(snapshot->messages, snapshot->n, &snapshot->room, sizeof(*snapshot->messages));
-	snapshot->messages[snapshot->n++] = message_of(snapshot, record);
+	snapshot->messages[snapshot->n++] = message_of(record);
 }
 
 /* The first message with this UID or a higher one. Listings ascend, so look near the last. */
@@ -101,7 +117,8 @@ struct message *snapshot_insert(struct snapshot *snapshot, const struct record *
 		grow(snapshot->messages, snapshot->n, &snapshot->room, sizeof(*messages));
 	memmove(messages + at + 1, messages + at, (snapshot->n - at) * sizeof(*messages));
 	snapshot->n++;
-	messages[at] = message_of(snapshot, record);
+	messages[at] = message_of(record);
+	message_set_base(&messages[at], arena_strdup(snapshot->arena, record->base));
 	messages[at].touched = true;
 	for (size_t i = 0; i < snapshot->n_files; i++) {
 		if (snapshot->files[i].replaces != NO_MESSAGE && snapshot->files[i].replaces >= at)
@@ -122,21 +139,20 @@ void snapshot_local_same(struct snapshot *snapshot)
 		struct message *message = &snapshot->messages[i];
 
 		message->local = message->base_local;
-		message->local_presence = state_is_local(message->state) && message->base[0] != '\0'
+		message->local_presence = state_is_local(message->state) && message->name != 0
 						  ? PRESENCE_HERE
 						  : PRESENCE_ABSENT;
 	}
 }
 
-/* Where the base name is in the open hash, or would be. */
-static struct name_slot *name_slot(const struct snapshot *snapshot, const char *base, uint64_t key)
+/* Where the name is in the open hash, or would be. */
+static struct name_slot *name_slot(const struct snapshot *snapshot, uint64_t key)
 {
 	size_t at = (size_t)(((key >> 32) * snapshot->n_names) >> 32);
 	struct name_slot *slot = &snapshot->names[at];
 
 	while (slot->message != 0 &&
-	       (slot->key != (uint32_t)key ||
-		strcmp(snapshot->messages[slot->message - 1].base, base) != 0))
+	       (slot->key != (uint32_t)key || snapshot->messages[slot->message - 1].name != key))
 		slot = &snapshot->names[++at < snapshot->n_names ? at : (at = 0)];
 	return slot;
 }
@@ -146,12 +162,11 @@ static void index_names(struct snapshot *snapshot)
 	snapshot->n_names = 16 + snapshot->n + snapshot->n / 3;
 	snapshot->names = xcalloc(snapshot->n_names, sizeof(*snapshot->names));
 	for (size_t i = 0; i < snapshot->n; i++) {
-		const char *base = snapshot->messages[i].base;
-		uint64_t key = index_key_string(base);
+		uint64_t key = snapshot->messages[i].name;
 
-		if (base[0] != '\0')
-			*name_slot(snapshot, base, key) = (struct name_slot){
-				.key = (uint32_t)key, .message = (uint32_t)i + 1};
+		if (key != 0)
+			*name_slot(snapshot, key) = (struct name_slot){.key = (uint32_t)key,
+								       .message = (uint32_t)i + 1};
 	}
 }
 
@@ -164,19 +179,19 @@ void snapshot_local_begin(struct snapshot *snapshot)
 	snapshot->near = 0;
 }
 
-static bool is_named(const struct snapshot *snapshot, size_t at, const char *base)
+static bool is_named(const struct snapshot *snapshot, size_t at, uint64_t key)
 {
-	return at < snapshot->n && strcmp(snapshot->messages[at].base, base) == 0;
+	return at < snapshot->n && snapshot->messages[at].name == key;
 }
 
-static bool is_near(struct snapshot *snapshot, size_t at, size_t reach, const char *base)
+static bool is_near(struct snapshot *snapshot, size_t at, size_t reach, uint64_t key)
 {
 	for (size_t i = 0; i <= reach; i++) {
-		if (is_named(snapshot, at + i, base)) {
+		if (is_named(snapshot, at + i, key)) {
 			snapshot->near = at + i;
 			return true;
 		}
-		if (is_named(snapshot, at - i, base)) {
+		if (is_named(snapshot, at - i, key)) {
 			snapshot->near = at - i;
 			return true;
 		}
@@ -190,15 +205,16 @@ static struct message *find_name(struct snapshot *snapshot, const char *base)
 {
 	bool orderly = snapshot->names == NULL;
 	size_t reach = orderly ? 16 : 2;
+	uint64_t key = name_key(base);
 	uint32_t found;
 
-	if (is_near(snapshot, snapshot->near, reach, base) ||
-	    (orderly && (is_near(snapshot, 0, reach, base) ||
-			 is_near(snapshot, snapshot->n - 1, reach, base))))
+	if (is_near(snapshot, snapshot->near, reach, key) ||
+	    (orderly &&
+	     (is_near(snapshot, 0, reach, key) || is_near(snapshot, snapshot->n - 1, reach, key))))
 		return &snapshot->messages[snapshot->near];
 	if (orderly)
 		index_names(snapshot);
-	found = name_slot(snapshot, base, index_key_string(base))->message;
+	found = name_slot(snapshot, key)->message;
 	if (found == 0)
 		return NULL;
 	snapshot->near = found - 1;
@@ -255,8 +271,7 @@ void snapshot_local_end(struct snapshot *snapshot, bool proved)
 	for (size_t i = 0; i < snapshot->n; i++) {
 		struct message *message = &snapshot->messages[i];
 
-		if (message->local_presence == PRESENCE_UNKNOWN &&
-		    (proved || message->base[0] == '\0'))
+		if (message->local_presence == PRESENCE_UNKNOWN && (proved || message->name == 0))
 			message->local_presence = PRESENCE_ABSENT;
 	}
 	free(snapshot->names);
@@ -270,7 +285,7 @@ size_t snapshot_local_doubt(struct snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->n; i++) {
 		struct message *message = &snapshot->messages[i];
 
-		if (message->local_presence != PRESENCE_ABSENT || message->base[0] == '\0')
+		if (message->local_presence != PRESENCE_ABSENT || message->name == 0)
 			continue;
 		message->local_presence = PRESENCE_UNKNOWN;
 		n++;

@@ -20,8 +20,11 @@ enum presence {
 	PRESENCE_REPLACED, /* local only: the file's name is there with other contents */
 };
 
-struct message {          /* one with a record; 48 bytes, because there may be a million */
-	const char *base; /* in the snapshot's arena; "" if the record has no file */
+/* One with a record; 56 bytes, because there may be a million. Most are as they were, and nobody asks for
+ * their names: those stay in the base until somebody does. */
+struct message {
+	uint64_t name;    /* name_key() of its base name; 0: the record has no file */
+	const char *base; /* in the snapshot's arena; NULL: as the record has it */
 	uint64_t inode;
 	uint32_t uid;
 	uint32_t trace;
@@ -122,9 +125,14 @@ void snapshot_release(struct snapshot *snapshot);
 
 /* Room for as many records as are expected; there may be more or fewer. */
 void snapshot_expect(struct snapshot *snapshot, size_t records);
+/* By which a base name is known again, never 0; of "" it is. Names of a folder that have the same are told
+ * apart by their inodes, and by what the records say. */
+uint64_t name_key(const char *base);
+void message_set_base(struct message *message, const char *base); /* borrowed */
+
 /* Records come by ascending UID. */
 void snapshot_add_record(struct snapshot *snapshot, const struct record *record);
-/* A record made up by the match, anywhere; moves the others. */
+/* A record made up by the match, with its name, anywhere; moves the others. */
 struct message *snapshot_insert(struct snapshot *snapshot, const struct record *record);
 struct message *snapshot_find(struct snapshot *snapshot, uint32_t uid); /* NULL: none */
 /* True if a message in this state is on the server, or has a file, as far as the base knows. */

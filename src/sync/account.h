@@ -367,6 +367,9 @@ int rekey_all(struct account *account, struct error *err);
 
 /* ---- matching.c ---- */
 int match_all(struct account *account, struct error *err);
+/* Sees to it that message->base is there: of most messages nobody needs it, so it was not read. */
+int message_get_base(struct account *account, struct sync_folder *folder, struct message *message,
+		     struct error *err);
 
 /* ---- copies.c ---- */
 int find_copies(struct account *account, struct error *err); /* among the uploads planned */

@@ -344,7 +344,7 @@ static bool misses_files(const struct sync_folder *folder)
 	for (size_t i = 0; folder->local_looked && i < folder->snapshot.n; i++) {
 		const struct message *message = &folder->snapshot.messages[i];
 
-		if (message->local_presence == PRESENCE_ABSENT && message->base[0] != '\0')
+		if (message->local_presence == PRESENCE_ABSENT && message->name != 0)
 			return true;
 	}
 	return false;

@@ -11,18 +11,48 @@ static bool is_lost(const struct message *message)
 	       message->state != RECORD_SKIPPED && message->state != RECORD_UNFETCHED;
 }
 
+/* Its record; the name only if it is not known yet. */
+static int read_record(struct account *account, struct sync_folder *folder,
+		       const struct message *message, struct record *record, struct error *err)
+{
+	struct arena *arena = message->base == NULL ? folder->snapshot.arena : NULL;
+
+	return state_get_record(account->state, arena, folder->record.id, message->uid, record,
+				err);
+}
+
+int message_get_base(struct account *account, struct sync_folder *folder, struct message *message,
+		     struct error *err)
+{
+	struct record record;
+	int found;
+
+	if (message->base != NULL)
+		return 0;
+	found = read_record(account, folder, message, &record, err);
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return error_set(err, ERROR_CORRUPT,
+				 "the base has no record of UID %u in %s any more", message->uid,
+				 folder->plan.name);
+	message->base = record.base;
+	return 0;
+}
+
 static int lose(struct account *account, uint32_t number, uint32_t at, struct error *err)
 {
 	struct sync_folder *folder = folder_at(account, number);
-	const struct message *message = &folder->snapshot.messages[at];
+	struct message *message = &folder->snapshot.messages[at];
 	struct record record;
-	int found = state_get_record(account->state, NULL, folder->record.id, message->uid, &record,
-				     err);
+	int found = read_record(account, folder, message, &record, err);
 
 	if (found < 0)
 		return -1;
-	if (found == 0) /* made up in a dry run */
+	if (found == 0) /* made up in a dry run, and so it has its name */
 		record = (struct record){.uid = message->uid, .state = RECORD_PAIRED};
+	if (message->base == NULL)
+		message->base = record.base;
 	record.base = message->base;
 	record.inode = message->inode;
 	world_lose(&account->world, number, at, &record);

@@ -92,29 +92,23 @@ static bool is_local_move(const struct action *action, uint32_t number)
 	return action->verb == VERB_MOVE_LOCAL || action->verb == VERB_MOVE_BACK;
 }
 
-static const char *name_at(const struct snapshot *snapshot, uint32_t at)
-{
-	return at < snapshot->n ? snapshot->messages[at].base
-				: snapshot->files[at - snapshot->n].base;
-}
-
-static bool name_is_taken(struct sync_folder *folder, const char *base)
+static void index_names(struct sync_folder *folder)
 {
 	const struct snapshot *snapshot = &folder->snapshot;
-	uint64_t key = index_key_string(base);
 
-	if (folder->names.heads == NULL) {
-		for (size_t i = 0; i < snapshot->n + snapshot->n_files; i++)
-			index_add(&folder->names, index_key_string(name_at(snapshot, (uint32_t)i)),
-				  (uint32_t)i);
-		index_build(&folder->names);
-	}
-	for (uint32_t e = index_first(&folder->names, key); e != INDEX_END;
-	     e = index_next(&folder->names, e)) {
-		if (strcmp(name_at(snapshot, index_value(&folder->names, e)), base) == 0)
-			return true;
-	}
-	return false;
+	for (uint32_t i = 0; i < snapshot->n; i++)
+		index_add(&folder->names, snapshot->messages[i].name, i);
+	for (uint32_t i = 0; i < snapshot->n_files; i++)
+		index_add(&folder->names, name_key(snapshot->files[i].base), i);
+	index_build(&folder->names);
+}
+
+/* Or one with the same key, which only gives the file a new name where it could have kept its own. */
+static bool name_is_taken(struct sync_folder *folder, const char *base)
+{
+	if (folder->names.heads == NULL)
+		index_names(folder);
+	return index_first(&folder->names, name_key(base)) != INDEX_END;
 }
 
 static struct record moved_record(struct account *account, struct sync_folder *to,

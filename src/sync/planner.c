@@ -69,6 +69,7 @@ struct planning {
 	uint32_t number;
 	struct policy policy;
 	size_t next_lost; /* lost messages stand in the order of the walk */
+	struct error *err;
 };
 
 static size_t lost_of(struct planning *p, size_t message)
@@ -226,7 +227,6 @@ static void book(struct planning *p, size_t at, struct decision decision)
 		.lost = number,
 	};
 
-	only_representable(p->account, p->folder, &action.flags);
 	set_file(p, &action, lost, at);
 	set_remote(p, &action, lost);
 	note_stray(p, &action, (enum presence)message->local_presence);
@@ -242,10 +242,6 @@ static void book(struct planning *p, size_t at, struct decision decision)
 			    flags_equal(message->remote, message->base_remote))
 				return;
 		}
-		if (flag_change_empty(&action.flags) && message->state == RECORD_PAIRED &&
-		    flags_equal(message->local, message->base_local) &&
-		    flags_equal(message->remote, message->base_remote))
-			return;
 		break;
 	case VERB_DOWNLOAD:
 		if (stays_away(p, message))
@@ -281,24 +277,44 @@ static bool is_renumbered(struct planning *p, size_t message)
 	return number != NO_LOST && p->account->world.lost[number].remote.folder == p->number;
 }
 
-static void plan_messages(struct planning *p)
+static bool has_same_flags(const struct message *message)
+{
+	return flags_equal(message->local, message->base_local) &&
+	       flags_equal(message->remote, message->base_remote);
+}
+
+static bool is_idle(const struct message *message, const struct decision *decision)
+{
+	return decision->verb == VERB_FLAGS && flag_change_empty(&decision->flags) &&
+	       message->state == RECORD_PAIRED && has_same_flags(message);
+}
+
+static int plan_messages(struct planning *p)
 {
 	for (size_t i = 0; i < p->folder->snapshot.n; i++) {
-		const struct message *message = &p->folder->snapshot.messages[i];
+		struct message *message = &p->folder->snapshot.messages[i];
 		struct triple triple = triple_of(message);
+		struct decision decision;
 
 		if (is_renumbered(p, i) && message->local_presence == PRESENCE_MOVED)
 			triple.remote = PRESENCE_HERE; /* only the user moved it */
 		if (message->local_presence == PRESENCE_HERE &&
 		    message->remote_presence == PRESENCE_HERE && message->state == RECORD_PAIRED &&
-		    flags_equal(message->local, message->base_local) &&
-		    flags_equal(message->remote, message->base_remote) && !p->policy.expunge)
+		    has_same_flags(message) && !p->policy.expunge)
 			continue;
 		if (message->local_presence == PRESENCE_UNKNOWN ||
 		    message->remote_presence == PRESENCE_UNKNOWN)
 			p->folder->incomplete = true;
-		book(p, i, judge(p->account, &triple, &p->policy));
+		decision = judge(p->account, &triple, &p->policy);
+		only_representable(p->account, p->folder, &decision.flags);
+		if (is_idle(message, &decision))
+			continue;
+		if (decision.verb != VERB_NOTHING &&
+		    message_get_base(p->account, p->folder, message, p->err) != 0)
+			return -1;
+		book(p, i, decision);
 	}
+	return 0;
 }
 
 /* ---- the new ones ---- */
@@ -334,7 +350,7 @@ static void report_files(struct planning *p, size_t n)
 		     n == 1 ? " is" : "s are");
 }
 
-static void plan_files(struct planning *p)
+static int plan_files(struct planning *p)
 {
 	struct triple triple = {.local = PRESENCE_HERE, .remote = PRESENCE_ABSENT};
 	size_t reported = p->policy.stance == STANCE_TWO_WAY ? 0 : p->folder->strays;
@@ -360,6 +376,7 @@ static void plan_files(struct planning *p)
 						      .lost = NO_LOST});
 	}
 	report_files(p, reported);
+	return 0;
 }
 
 static void plan_pairings(struct account *account)
@@ -408,15 +425,17 @@ static void count_total(struct account *account)
 	}
 }
 
-static void plan_recorded(struct planning *p)
+static int plan_recorded(struct planning *p)
 {
-	plan_messages(p);
+	if (plan_messages(p) != 0)
+		return -1;
 	plan_arrivals(p);
+	return 0;
 }
 
-static void each_folder(struct account *account, void (*plan)(struct planning *p))
+static int each_folder(struct account *account, int (*plan)(struct planning *p), struct error *err)
 {
-	struct planning p = {.account = account};
+	struct planning p = {.account = account, .err = err};
 
 	for (uint32_t i = 0; i < account->n_folders; i++) {
 		p.folder = folder_at(account, i);
@@ -424,15 +443,20 @@ static void each_folder(struct account *account, void (*plan)(struct planning *p
 		if (!p.folder->loaded || p.folder->failed)
 			continue;
 		p.policy = policy_of(account, p.folder);
-		plan(&p);
+		if (plan(&p) != 0)
+			return -1;
 	}
+	return 0;
 }
 
 int plan_all(struct account *account, struct error *err)
 {
 	plan_pairings(account);
-	each_folder(account, plan_recorded);
-	each_folder(account, plan_files); /* after all that may leave a file without a record */
+	if (each_folder(account, plan_recorded, err) != 0)
+		return -1;
+	/* After all that may leave a file without a record. */
+	if (each_folder(account, plan_files, err) != 0)
+		return -1;
 	leave_undescribed(account);
 	if (find_copies(account, err) != 0)
 		return -1;

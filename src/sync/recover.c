@@ -41,7 +41,7 @@ static void drop_record(struct account *account, struct sync_folder *folder, siz
 		snapshot_remote_arrived(snapshot, message.uid, message.remote);
 }
 
-static void settle_arriving(struct account *account, struct sync_folder *folder)
+static int settle_arriving(struct account *account, struct sync_folder *folder, struct error *err)
 {
 	struct snapshot *snapshot = &folder->snapshot;
 
@@ -50,6 +50,8 @@ static void settle_arriving(struct account *account, struct sync_folder *folder)
 
 		if (message->state != RECORD_ARRIVING)
 			continue;
+		if (message_get_base(account, folder, message, err) != 0)
+			return -1;
 		if (message->local_presence == PRESENCE_ABSENT &&
 		    !file_elsewhere(account, message->base)) {
 			log_verbose("%s: UID %u had not arrived", folder->plan.name, message->uid);
@@ -59,6 +61,7 @@ static void settle_arriving(struct account *account, struct sync_folder *folder)
 		message->state = RECORD_PAIRED;
 		message->touched = true;
 	}
+	return 0;
 }
 
 /* ---- attempts ---- */
@@ -82,32 +85,36 @@ static struct local_message *find_file(struct snapshot *snapshot, const char *ba
 }
 
 /* The record loses its file; the file, if it is there and its own, is without a record again. */
-static void lose_file(struct sync_folder *folder, struct message *message)
+static int lose_file(struct account *account, struct sync_folder *folder, struct message *message,
+		     struct error *err)
 {
 	struct snapshot *snapshot = &folder->snapshot;
-	struct local_message *file = find_file(snapshot, message->base);
+	struct local_message *file;
 
-	if (message->base[0] == '\0')
-		return;
+	if (message->name == 0)
+		return 0;
+	if (message_get_base(account, folder, message, err) != 0)
+		return -1;
+	file = find_file(snapshot, message->base);
 	if (file != NULL && file->replaces == (size_t)(message - snapshot->messages))
 		file->replaces = NO_MESSAGE;
 	else if (message->local_presence == PRESENCE_HERE)
 		snapshot_add_file(snapshot, message->base, message->local, message->inode);
-	message->base = "";
+	message_set_base(message, "");
 	message->local_presence = PRESENCE_ABSENT;
 	message->touched = true;
+	return 0;
 }
 
-static void lose_old(struct account *account, const struct attempt *attempt)
+static int lose_old(struct account *account, const struct attempt *attempt, struct error *err)
 {
 	struct sync_folder *folder = folder_by_id(account, attempt->old_folder);
 	struct message *message;
 
 	if (folder == NULL || !folder->loaded)
-		return;
+		return 0;
 	message = snapshot_find(&folder->snapshot, attempt->old_uid);
-	if (message != NULL)
-		lose_file(folder, message);
+	return message != NULL ? lose_file(account, folder, message, err) : 0;
 }
 
 /* The message whose file has this name, as the base knows it. */
@@ -190,11 +197,11 @@ static int adopt(struct account *account, struct sync_folder *folder, struct att
 
 	log_verbose("%s: UID %u is what an earlier run sent", folder->plan.name, arrival.uid);
 	base_flags(account, attempt, arrival.flags, &record);
-	lose_old(account, attempt);
-	if (owner_of(account, folder, attempt->base, &message, err) != 0)
+	if (lose_old(account, attempt, err) != 0 ||
+	    owner_of(account, folder, attempt->base, &message, err) != 0)
 		return -1;
-	if (message != NULL)
-		lose_file(folder, message);
+	if (message != NULL && lose_file(account, folder, message, err) != 0)
+		return -1;
 	message = snapshot_insert(snapshot, &record);
 	message->remote = arrival.flags;
 	message->remote_presence = PRESENCE_HERE;
@@ -314,8 +321,9 @@ int recover(struct account *account, struct error *err)
 {
 	make_world(account);
 	for (size_t i = 0; i < account->n_folders; i++) {
-		if (account->folders[i].loaded)
-			settle_arriving(account, &account->folders[i]);
+		if (account->folders[i].loaded &&
+		    settle_arriving(account, &account->folders[i], err) != 0)
+			return -1;
 	}
 	if (facts_of_files(account, err) != 0 || facts_of_arrivals(account, err) != 0)
 		return -1;

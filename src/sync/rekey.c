@@ -66,7 +66,8 @@ static int settle(struct account *account, struct sync_folder *folder, struct er
 			return -1;
 		if (found == 0)
 			continue;
-		record.base = message->base;
+		if (message->base != NULL)
+			record.base = message->base;
 		record.inode = message->inode;
 		record.trace = message->trace;
 		record.state = (enum record_state)message->state;

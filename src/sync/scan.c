@@ -75,13 +75,13 @@ static void bar(struct scan *scan, const char *name, bool is_stray)
 static bool bars_a_message(const struct scan *scan, const struct barred *barred)
 {
 	struct snapshot *snapshot = &scan->folder->snapshot;
+	uint64_t key = name_key(barred->base);
 	bool found = false;
 
 	for (size_t i = 0; i < snapshot->n; i++) {
 		struct message *message = &snapshot->messages[i];
 
-		if (message->local_presence != PRESENCE_ABSENT ||
-		    strcmp(message->base, barred->base) != 0)
+		if (message->local_presence != PRESENCE_ABSENT || message->name != key)
 			continue;
 		message->local_presence = PRESENCE_UNKNOWN;
 		found = true;
@@ -149,46 +149,51 @@ static void scan_problem(void *ctx, enum scan_problem problem, const char *name)
 	}
 }
 
-/* A known name with another inode: restored from a backup if the contents are equal, edited if not. */
-static int check_suspect(struct account *account, struct sync_folder *folder,
-			 const struct suspect *suspect, struct error *err)
+static void note_replaced(struct snapshot *snapshot, size_t at, const char *base,
+			  const struct file_facts *facts)
 {
-	struct snapshot *snapshot = &folder->snapshot;
-	struct message *message = &snapshot->messages[suspect->message];
-	struct file_facts facts;
-	struct record record;
+	struct message *message = &snapshot->messages[at];
 
-	if (maildir_examine(folder->dir, message->base, &facts, err) != 0) {
-		if (err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CHANGED) {
-			message->local_presence = PRESENCE_UNKNOWN;
-			folder->incomplete = true;
-			return 0;
-		}
-		tell_problem(account, PROBLEM_UNREADABLE, folder, "%s", err->text);
+	message->local_presence = PRESENCE_REPLACED;
+	snapshot_add_file(snapshot, base, message->local, facts->inode);
+	snapshot->files[snapshot->n_files - 1].facts = facts_keep(snapshot, facts);
+	snapshot->files[snapshot->n_files - 1].replaces = at;
+}
+
+static void judge_suspect(struct account *account, struct sync_folder *folder, size_t at,
+			  const struct record *record)
+{
+	struct message *message = &folder->snapshot.messages[at];
+	struct file_facts facts;
+	struct error err;
+
+	if (maildir_examine(folder->dir, record->base, &facts, &err) != 0) {
+		if (err.kind != ERROR_NOT_FOUND && err.kind != ERROR_CHANGED)
+			tell_problem(account, PROBLEM_UNREADABLE, folder, "%s", err.text);
 		message->local_presence = PRESENCE_UNKNOWN;
 		folder->incomplete = true;
-		return 0;
-	}
-	if (state_get_record(account->state, NULL, folder->record.id, message->uid, &record, err) <
-	    0)
-		return -1;
-	if (hash_equal(&record.content, &facts.fingerprint.content)) {
+	} else if (hash_equal(&record->content, &facts.fingerprint.content)) {
 		message->inode = facts.inode;
 		message->trace = file_trace(facts.mtime, facts.size);
 		message->touched = true;
-		return 0;
+	} else {
+		note_replaced(&folder->snapshot, at, record->base, &facts);
 	}
-	message->local_presence = PRESENCE_REPLACED;
-	snapshot->files = grow(snapshot->files, snapshot->n_files, &snapshot->room_files,
-			       sizeof(*snapshot->files));
-	snapshot->files[snapshot->n_files++] = (struct local_message){
-		.base = message->base,
-		.inode = facts.inode,
-		.flags = message->local,
-		.facts = facts_keep(snapshot, &facts),
-		.replaces = suspect->message,
-	};
-	return 0;
+}
+
+/* A known name with another inode: restored from a backup if the contents are equal, edited if not. */
+static int check_suspect(struct account *account, struct sync_folder *folder, size_t at,
+			 struct error *err)
+{
+	struct arena *arena = arena_new(); /* of this record only: all may be suspect */
+	struct record record;
+	int found = state_get_record(account->state, arena, folder->record.id,
+				     folder->snapshot.messages[at].uid, &record, err);
+
+	if (found > 0)
+		judge_suspect(account, folder, at, &record);
+	arena_free(&arena);
+	return found < 0 ? -1 : 0;
 }
 
 #define WORTH_A_THREAD 10000
@@ -235,7 +240,7 @@ int scan_local(struct account *account, struct sync_folder *folder, struct error
 	folder->local_looked = true;
 	folder->letters_known = true;
 	for (size_t i = 0; i < folder->snapshot.n_suspects; i++) {
-		if (check_suspect(account, folder, &folder->snapshot.suspects[i], err) != 0)
+		if (check_suspect(account, folder, folder->snapshot.suspects[i].message, err) != 0)
 			return -1;
 	}
 	return 0;

@@ -243,7 +243,7 @@ static void put_lost(const struct fixture *f, const struct lost *lost, struct te
 	if (lost->file.folder != NOWHERE)
 		text_printf(out, " %c%u@%c+%s", folder, message->uid, letter(lost->file.folder),
 			    f->snapshots[lost->file.folder].files[lost->file.at].base);
-	if (strcmp(message->base, records[lost->folder][message->uid].base) != 0)
+	if (message->name != name_key(records[lost->folder][message->uid].base))
 		text_printf(out, " %c%u'%s", folder, message->uid, message->base);
 }
 

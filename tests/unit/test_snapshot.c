@@ -87,9 +87,38 @@ static void test_states(void)
 	}
 }
 
+/* There may be a million: a record takes this much with its name, however long that is. */
 static void test_size(void)
 {
-	CU_ASSERT(sizeof(struct message) <= 48); /* there may be a million */
+	struct record record = {.state = RECORD_PAIRED,
+				.base = "1700000000.M123456P1234Q1R0123456789abcdef.a.host,S=2000"};
+	struct snapshot s;
+
+	snapshot_init(&s);
+	snapshot_expect(&s, 1000);
+	while (s.n < 1000) {
+		record.uid = (uint32_t)s.n + 1;
+		snapshot_add_record(&s, &record);
+	}
+	CU_ASSERT(s.room * sizeof(*s.messages) + arena_size(s.arena) <= 56 * s.n);
+	CU_ASSERT_EQUAL(s.messages[0].name, name_key(record.base));
+	CU_ASSERT_PTR_NULL(s.messages[0].base);
+	snapshot_release(&s);
+}
+
+static void test_names(void)
+{
+	struct message message = {.state = RECORD_PAIRED};
+
+	CU_ASSERT_EQUAL(name_key(""), 0);
+	CU_ASSERT_NOT_EQUAL(name_key("a"), 0);
+	CU_ASSERT_EQUAL(name_key("a"), name_key("a"));
+	CU_ASSERT_NOT_EQUAL(name_key("1700000000.a"), name_key("1700000000.b"));
+	message_set_base(&message, "a");
+	CU_ASSERT_EQUAL(message.name, name_key("a"));
+	CU_ASSERT_STRING_EQUAL(message.base, "a");
+	message_set_base(&message, "");
+	CU_ASSERT_EQUAL(message.name, 0);
 }
 
 static void test_find_and_insert(void)
@@ -437,6 +466,7 @@ int main(void)
 	static const struct test_case cases[] = {
 		{"states", test_states},
 		{"size", test_size},
+		{"names", test_names},
 		{"find and insert", test_find_and_insert},
 		{"a scan", test_scan},
 		{"a scan begun again", test_scan_again},
