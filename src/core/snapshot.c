@@ -380,12 +380,22 @@ void snapshot_remote_vanished(struct snapshot *snapshot, uint32_t first, uint32_
 	}
 }
 
-/* A server may tell a message twice (a flag changed while it listed): the last word counts. */
+static bool arrivals_ascend(const struct snapshot *snapshot)
+{
+	for (size_t i = 1; i < snapshot->n_arrivals; i++) {
+		if (snapshot->arrivals[i - 1].uid >= snapshot->arrivals[i].uid)
+			return false;
+	}
+	return true;
+}
+
+/* A server may tell a message twice (a flag changed while it listed): the last word counts. Nearly always,
+ * though, they are told in order, and sorting would take a second list as long as the first. */
 static void sort_arrivals(struct snapshot *snapshot)
 {
 	size_t kept = 0;
 
-	if (snapshot->n_arrivals == 0)
+	if (arrivals_ascend(snapshot))
 		return;
 	qsort(snapshot->arrivals, snapshot->n_arrivals, sizeof(*snapshot->arrivals),
 	      compare_arrivals);
