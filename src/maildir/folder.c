@@ -241,6 +241,11 @@ void maildir_folder_close(struct maildir_folder **folder)
 	*folder = NULL;
 }
 
+void maildir_expect(struct maildir_folder *folder, size_t files)
+{
+	folder->expected = files;
+}
+
 static bool same_device(const struct statx *a, const struct statx *b)
 {
 	return a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;

@@ -290,7 +290,7 @@ static int read_index(struct maildir_folder *folder, struct error *err)
 
 	for (int i = 0; i < TRIES; i++) {
 		name_index_free(&folder->index);
-		folder->index = name_index_new(0);
+		folder->index = name_index_new(folder->expected);
 		if (take_stamps(folder, folder->index_stamps, err) != 0 ||
 		    read_names(folder, SUB_NEW, err) != 0 ||
 		    read_names(folder, SUB_CUR, err) != 0 || take_stamps(folder, after, err) != 0) {

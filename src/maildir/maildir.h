@@ -103,6 +103,9 @@ struct maildir_folder;
 int maildir_folder_open(struct maildir_folder **folder, struct maildir *maildir, const char *path,
 			struct error *err);
 void maildir_folder_close(struct maildir_folder **folder);
+/* About how many files there are, so that what is kept of their names gets its room at once: growing takes
+ * twice as much. */
+void maildir_expect(struct maildir_folder *folder, size_t files);
 
 /* The stamps of the directory, cur, new and the keywords file, without reading any directory. Inode
  * 0 if cur, new (of a plain level) or the keywords file is missing; ERROR_LOCAL if something else
@@ -144,7 +147,6 @@ enum scan_times {
 struct scan_sink {
 	void *ctx;
 	enum scan_times times;
-	size_t expected; /* about how many files there are; 0: not known */
 	/* Called once before each attempt: a scan is done again if the directories changed under
 	 * it, and everything reported before is void. */
 	void (*begin)(void *ctx);

@@ -52,6 +52,7 @@ struct maildir_folder {
 	int fd;
 	int sub[SUB_COUNT];
 	bool dirty[SUB_COUNT];    /* a name in it was changed through this handle */
+	size_t expected;          /* about how many files there are; 0: not known */
 	struct name_index *index; /* NULL: not read yet */
 	struct stamp index_stamps[STAMP_COUNT];
 	struct scan_begun *begun; /* NULL: none */

@@ -356,7 +356,7 @@ static void pause_ns(int64_t ns)
 static int read_once(struct scan *scan, struct error *err)
 {
 	name_index_free(&scan->index);
-	scan->index = name_index_new(scan->sink->expected);
+	scan->index = name_index_new(scan->folder->expected);
 	if (scan->sink->begin != NULL)
 		scan->sink->begin(scan->sink->ctx);
 	if (read_both(scan, take_entry, err) != 0)

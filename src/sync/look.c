@@ -15,7 +15,10 @@ int folder_open_dir(struct account *account, struct sync_folder *folder, struct 
 {
 	if (folder->dir != NULL)
 		return 0;
-	return maildir_folder_open(&folder->dir, account->maildir, folder->path_now, err);
+	if (maildir_folder_open(&folder->dir, account->maildir, folder->path_now, err) != 0)
+		return -1;
+	maildir_expect(folder->dir, folder->record.messages);
+	return 0;
 }
 
 void folder_close_dir(struct sync_folder *folder)

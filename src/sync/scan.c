@@ -215,7 +215,6 @@ int scan_local(struct account *account, struct sync_folder *folder, struct error
 	struct scan_sink sink = {
 		.ctx = &scan,
 		.times = times_of(account, folder),
-		.expected = folder->snapshot.n,
 		.begin = scan_begin,
 		.file = scan_file,
 		.problem = scan_problem,
