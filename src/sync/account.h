@@ -22,7 +22,7 @@
 #include "sync/sync.h"
 
 #define NO_FOLDER UINT32_MAX
-#define NO_LOST SIZE_MAX
+#define NO_LOST UINT32_MAX
 
 /* One thing to do, found by the planner, carried out by the executors. Which fields a verb uses:
  *   DOWNLOAD                  folder, uid; lost: the old record to be replaced by it
@@ -33,9 +33,9 @@
  *                             file: the file there (NULL: into the trash); lost
  *   COPY (MOVE_REMOTE, copy)  likewise, no lost: the original stays
  *   FLAGS, DELETE_*, EXPUNGE, KEEP, FORGET   folder, uid */
-struct action { /* 80 bytes, because the first run has one for each message */
-	enum verb verb : 8;
-	bool copy;
+struct action { /* 72 bytes, because the first run has one for each message */
+	enum verb verb : 7;
+	bool copy : 1;
 	bool held;
 	bool done;
 	bool skipped;    /* its object was not as planned */
@@ -45,10 +45,10 @@ struct action { /* 80 bytes, because the first run has one for each message */
 	struct flags local, remote; /* as they were seen */
 	struct flag_change flags;
 	uint32_t stray_letters;     /* of a moved file's name: to be taken off, as bits of a..z */
+	uint32_t lost;              /* index in the world's list; NO_LOST: none */
 	const char *base;           /* base name of the file; NULL: none */
 	struct local_facts *file;   /* of a file without a record; NULL: as in the record */
 	struct remote_facts *facts; /* of the arrival; NULL if they were not needed */
-	size_t lost;
 };
 
 /* What is known of a folder's directory before the server answered (disk.c). */
@@ -395,7 +395,7 @@ void action_is_left(struct account *account, const struct action *action);
 /* Its object was not as planned. */
 void action_skip(struct account *account, struct action *action);
 /* Forgets the record of a lost message, unless rekey_all did. */
-void forget_lost(struct account *account, struct state_batch *batch, size_t lost);
+void forget_lost(struct account *account, struct state_batch *batch, uint32_t lost);
 
 /* ---- planner.c ---- */
 int plan_all(struct account *account, struct error *err);

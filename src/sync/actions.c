@@ -54,7 +54,7 @@ void action_skip(struct account *account, struct action *action)
 	action_is_left(account, action);
 }
 
-void forget_lost(struct account *account, struct state_batch *batch, size_t lost)
+void forget_lost(struct account *account, struct state_batch *batch, uint32_t lost)
 {
 	const struct lost *entry;
 

@@ -68,11 +68,11 @@ struct planning {
 	struct sync_folder *folder;
 	uint32_t number;
 	struct policy policy;
-	size_t next_lost; /* lost messages stand in the order of the walk */
+	uint32_t next_lost; /* lost messages stand in the order of the walk */
 	struct error *err;
 };
 
-static size_t lost_of(struct planning *p, size_t message)
+static uint32_t lost_of(struct planning *p, size_t message)
 {
 	const struct world *world = &p->account->world;
 
@@ -214,7 +214,7 @@ static void note_unsettled(struct planning *p, const struct action *action, cons
 static void book(struct planning *p, size_t at, struct decision decision)
 {
 	const struct message *message = &p->folder->snapshot.messages[at];
-	size_t number = lost_of(p, at);
+	uint32_t number = lost_of(p, at);
 	const struct lost *lost = number != NO_LOST ? &p->account->world.lost[number] : NULL;
 	struct action action = {
 		.verb = decision.verb,
@@ -272,7 +272,7 @@ static void book(struct planning *p, size_t at, struct decision decision)
 /* Found again in its own folder under another UID: the server did not move it. */
 static bool is_renumbered(struct planning *p, size_t message)
 {
-	size_t number = p->folder->void_uids ? lost_of(p, message) : NO_LOST;
+	uint32_t number = p->folder->void_uids ? lost_of(p, message) : NO_LOST;
 
 	return number != NO_LOST && p->account->world.lost[number].remote.folder == p->number;
 }
