@@ -197,8 +197,8 @@ static int check_suspect(struct account *account, struct sync_folder *folder, si
 }
 
 #define WORTH_A_THREAD 10000
-#define ROOM_A_MESSAGE 32 /* octets: so much of the names is read while the records are */
-#define MOST_ROOM ((size_t)2 << 20)
+#define ROOM_A_MESSAGE 40 /* octets: so much of the names is read while the records are */
+#define MOST_ROOM ((size_t)4 << 20)
 
 void scan_begin_early(struct account *account, struct sync_folder *folder)
 {
