@@ -1,7 +1,10 @@
 /* The lists of actions: what the planner adds, and what executors look up, leave or skip. */
 #include "sync/account.h"
 
+#include <assert.h>
 #include <stdlib.h>
+
+static_assert(sizeof(struct action) <= 72, "a first run has one for each message");
 
 struct action *add_action(struct sync_folder *folder, struct action action)
 {
