@@ -366,10 +366,21 @@ static int work(struct worker *worker, void *ctx, struct error *err)
 	return result;
 }
 
+/* GNU Mailutils has a mailbox as each session saw it, and gives its files the flags of whoever leaves it last:
+ * one that looked at it takes away what another has set since. It has no UIDPLUS, nor has its like. */
+static bool stands_sessions(const struct account *account)
+{
+	const struct imap_conn *conn = account->workers[0].conn;
+
+	return conn == NULL || (imap_capabilities(conn) & CAP_UIDPLUS) != 0;
+}
+
 size_t workers_worth(const struct account *account, size_t folders, size_t messages, bool ahead)
 {
 	size_t open = 0, most;
 
+	if (!stands_sessions(account))
+		return folders < 1 ? folders : 1;
 	for (unsigned i = 0; i < account->n_workers; i++)
 		open += account->workers[i].conn != NULL;
 	most = 1 + messages / MESSAGES_A_CONNECTION +

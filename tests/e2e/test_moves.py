@@ -635,6 +635,7 @@ def test_moves_that_meet_on_several_connections(dovecot, make_twin, hide):
         movers = [connection for connection in proxy.connections
                   if any(" UID MOVE " in command or " UID COPY " in command
                          for command in connection.commands)]
-    assert len(movers) > 1
+    # A server without UIDPLUS is given one session only.
+    assert len(movers) == 1 if hide else len(movers) > 1
     twin.set(port=user.server.plain)
     assert_settled(user, twin, expected={name: sorted(found) for name, found in expected.items()})
