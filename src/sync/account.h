@@ -189,11 +189,12 @@ int account_note_full_check(struct account *account, struct error *err); /* afte
 
 /* ---- workers.c ---- */
 typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct error *err);
-/* Calls fn for every folder for which wants says so, on up to `connections` connections. An error that
- * concerns one folder is reported and leaves that folder incomplete; any other ends the run. */
 typedef bool folder_wants_fn(const struct account *account, const struct sync_folder *folder);
-int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err);
-/* A pass that can send ahead: begin sends what the folder needs and waits for nothing, finish reads the
+/* A pass calls fn for every folder for which wants says so, on up to `connections` connections. An error that
+ * concerns one folder is reported and leaves that folder incomplete; any other ends the run.
+ * remote: of those, the folders in which something is asked of the server or changed there; NULL: all of them.
+ * Elsewhere a worker may be without a connection, so that none is opened to change files alone.
+ * It can send ahead: begin sends what the folder needs and waits for nothing, finish reads the
  * answers, both for up to AHEAD folders in turn; fn does what they leave. begin: 0 begun, 1 nothing was
  * sent: fn does it. finish: 0 done, 1 fn does the rest. NULL: no sending ahead.
  * chained: there is nothing to send ahead but a SELECT: fn sends that of the worker's next folder along.
@@ -203,6 +204,7 @@ typedef int folders_fn(struct worker *worker, struct sync_folder **folders, size
 		       struct error *err);
 struct folder_pass {
 	folder_wants_fn *wants;
+	folder_wants_fn *remote;
 	folder_fn *begin;
 	folder_fn *finish;
 	folder_fn *fn;

@@ -253,8 +253,9 @@ static int verify(struct flagging *f, struct error *err)
 	return result;
 }
 
-static bool changes_remote(const struct sync_folder *folder)
+static bool changes_remote(const struct account *account, const struct sync_folder *folder)
 {
+	(void)account;
 	for (size_t i = 0; i < folder->n_flag_jobs; i++) {
 		if (asked_remote(&folder->flag_jobs[i]))
 			return true;
@@ -268,7 +269,7 @@ static int send_requests(struct flagging *f, const struct requests *requests, st
 
 	if (worker_select(f->worker, f->folder, err) != 0)
 		return -1;
-	if (next != NULL && changes_remote(next))
+	if (next != NULL && changes_remote(f->account, next))
 		worker_select_next(f->worker, next);
 	return imap_store_many(f->worker->conn, requests->list, requests->n, answered, f, err);
 }
@@ -450,7 +451,11 @@ static int flags_and_letters(struct worker *worker, struct sync_folder *folder, 
 int flag_all(struct account *account, struct error *err)
 {
 	static const struct folder_pass pass = {
-		.wants = wants_flags, .fn = flags_and_letters, .chained = true};
+		.wants = wants_flags,
+		.remote = changes_remote,
+		.fn = flags_and_letters,
+		.chained = true,
+	};
 	size_t n;
 	struct flag_job *jobs = collect(account, &n);
 	int result;

@@ -183,7 +183,16 @@ static bool wants_removal(const struct account *account, const struct sync_folde
 	       (wants_destruction(folder) || wants_deletion(folder));
 }
 
+static bool removes_remote(const struct account *account, const struct sync_folder *folder)
+{
+	(void)account;
+	return wants_destruction(folder);
+}
+
 int remove_all(struct account *account, struct error *err)
 {
-	return workers_each(account, wants_removal, remove_messages, err);
+	static const struct folder_pass pass = {
+		.wants = wants_removal, .remote = removes_remote, .fn = remove_messages};
+
+	return workers_pass(account, &pass, err);
 }

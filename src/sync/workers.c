@@ -139,16 +139,23 @@ static void drop_connection(struct worker *worker, struct sync_folder *folder,
 	folder->incomplete = true;
 }
 
-/* A connection that broke is made anew, once a folder: executors pass over what is done already. */
-static int do_folder(struct worker *worker, struct sync_folder *folder, folder_fn *fn,
-		     struct error *err)
+static bool needs_server(const struct folder_pass *pass, const struct account *account,
+			 const struct sync_folder *folder)
 {
+	return pass->remote == NULL || pass->remote(account, folder);
+}
+
+/* A connection that broke is made anew, once a folder: executors pass over what is done already. */
+static int do_folder(struct worker *worker, struct sync_folder *folder,
+		     const struct folder_pass *pass, struct error *err)
+{
+	bool remote = needs_server(pass, worker->account, folder);
 	int result = -1;
 
 	for (int tries = 0; tries < 2; tries++) {
-		if (worker_connect(worker, err) != 0)
+		if (remote && worker_connect(worker, err) != 0)
 			return -1;
-		result = fn(worker, folder, err);
+		result = pass->fn(worker, folder, err);
 		folder_close_dir(folder);
 		if (result == 0 || !connection_is_dead(err))
 			break;
@@ -343,7 +350,7 @@ static int do_folders(struct worker *worker, const struct folder_pass *pass,
 		result = do_together(worker, pass, list, n, rest, err);
 	for (size_t i = 0; result == 0 && i < n; i++) {
 		if (rest[i] && !list[i]->failed)
-			result = do_folder(worker, list[i], pass->fn, err);
+			result = do_folder(worker, list[i], pass, err);
 	}
 	return result;
 }
@@ -409,26 +416,21 @@ static void set_window(struct job *job, size_t folders)
 
 int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err)
 {
-	size_t folders = 0, messages = 0;
+	size_t folders = 0, remote = 0, messages = 0;
 	struct job job = {.account = account, .pass = pass};
 
 	for (size_t i = 0; i < account->n_folders; i++) {
 		if (account->folders[i].failed || !pass->wants(account, &account->folders[i]))
 			continue;
 		folders++;
+		remote += needs_server(pass, account, &account->folders[i]);
 		messages += account->folders[i].n_actions;
 	}
 	if (folders == 0)
 		return 0;
-	job.workers = workers_worth(account, folders, messages, takes_many(pass));
+	job.workers = workers_worth(account, remote != 0 ? remote : folders, messages,
+				    takes_many(pass));
 	atomic_init(&job.left, folders);
 	set_window(&job, folders);
 	return workers_run(account, job.workers, work, &job, err);
-}
-
-int workers_each(struct account *account, folder_wants_fn *wants, folder_fn *fn, struct error *err)
-{
-	struct folder_pass pass = {.wants = wants, .fn = fn};
-
-	return workers_pass(account, &pass, err);
 }

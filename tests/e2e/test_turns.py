@@ -43,6 +43,22 @@ def test_moves_there(user, synced):
     assert summary["round_trips"] <= FEW, summary
 
 
+def test_one_connection_for_changes_to_files(user, synced):
+    """What needs nothing of the server needs no second login."""
+    with user.client() as client:
+        for name in NAMES:
+            client.store([1], "+FLAGS", ["\\Flagged"], name)
+            client.expunge([2], name)
+    with Proxy(("127.0.0.1", user.server.plain)) as proxy:
+        synced.set(port=proxy.port)
+        summary = synced.sync().summary
+        assert len(proxy.connections) == 1
+    synced.set(port=user.server.plain)
+    assert summary["flags_local"] == summary["deleted_local"] == len(NAMES)
+    assert_equal(user, synced)
+    assert_quiet(user, synced)
+
+
 def test_pairing_again(user, synced):
     """Without a base each message is recognised by its header."""
     shutil.rmtree(synced.state)
