@@ -13,6 +13,12 @@
 
 #define BURST_OCTETS ((size_t)64 << 10)
 
+/* No command of one mailbox is longer than the half that is kept free. */
+bool imap_begun_has_room(const struct imap_conn *conn)
+{
+	return conn->n_begun < IMAP_MOST_BEGUN && conn->burst_octets <= BURST_OCTETS / 2;
+}
+
 static struct begun *oldest(struct imap_conn *conn)
 {
 	return conn->n_begun != 0 ? &conn->begun[conn->begun_first] : NULL;

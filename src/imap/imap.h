@@ -209,9 +209,11 @@ int imap_view(struct imap_conn *conn, const char *mailbox, bool examine,
  * mailbox is asked by imap_view, or imap_select and imap_fetch_bodies. A finish that fails with
  * ERROR_REFUSED, ERROR_NOT_FOUND or ERROR_LOCAL does not touch the others; after any other failure
  * all that was begun is gone. The mailbox finished last is the selected one. */
-#define IMAP_MOST_BEGUN 32
+#define IMAP_MOST_BEGUN 64
 int imap_view_begin(struct imap_conn *conn, const char *mailbox, bool examine,
 		    const struct imap_view_request *request, struct error *err);
+/* Whether one more may be begun; else the oldest ones are finished first. */
+bool imap_begun_has_room(const struct imap_conn *conn);
 /* The server gets what was begun now, and works while something else is done here; otherwise it goes out
  * when the first answer is read. A failure shows in the next finish. */
 void imap_begun_send(struct imap_conn *conn);

@@ -211,7 +211,8 @@ struct folder_pass {
 	folders_fn *together; /* instead of begin and finish */
 	bool chained;         /* likewise */
 };
-#define AHEAD 16
+#define AHEAD IMAP_MOST_BEGUN /* on a long line; on a short one turns cost little: */
+#define AHEAD_NEAR 16
 /* Calls fn once for each of n workers, at the same time. Fails with what failed first. */
 typedef int worker_fn(struct worker *worker, void *ctx, struct error *err);
 int workers_run(struct account *account, size_t n, worker_fn *fn, void *ctx, struct error *err);
@@ -219,9 +220,10 @@ int workers_pass(struct account *account, const struct folder_pass *pass, struct
 /* Another connection costs several round trips: one more for this many folders, or messages. */
 #define FOLDERS_A_CONNECTION 8
 #define MESSAGES_A_CONNECTION 200
-/* How many workers are worth their connections: those that are open are free. ahead: the commands of many
- * folders go out together. */
-size_t workers_worth(const struct account *account, size_t folders, size_t messages, bool ahead);
+/* How many workers are worth their connections: those that are open are free. together: folders whose commands
+ * go out in one write. */
+size_t workers_worth(const struct account *account, size_t folders, size_t messages,
+		     size_t together);
 int worker_connect(struct worker *worker, struct error *err);
 /* The first connection of a run, after which the mailboxes are listed: meanwhile (disk.c) is called
  * once, while the answer to the login is awaited. */

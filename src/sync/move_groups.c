@@ -197,7 +197,7 @@ static size_t count_workers(const struct moving *moving, size_t messages)
 	const struct imap_conn *conn = moving->account->workers[0].conn;
 
 	return conn != NULL && imap_is_far(conn)
-		       ? workers_worth(moving->account, moving->n, messages, false)
+		       ? workers_worth(moving->account, moving->n, messages, 1)
 		       : 1;
 }
 

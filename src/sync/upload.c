@@ -19,14 +19,26 @@ static bool unchanged(int fd, const struct local_facts *facts)
 	       (uint64_t)st.st_size == facts->size && (int64_t)st.st_mtim.tv_sec == facts->mtime;
 }
 
+/* Of many folders, one directory is open at a time. */
+static void use_directory(struct upload *u, struct sync_folder *folder)
+{
+	if (u->open != NULL && u->open != folder)
+		folder_close_dir(u->open);
+	u->open = folder;
+}
+
 static int open_file(void *ctx, size_t i)
 {
 	struct upload *u = ctx;
-	const struct sending *sending = &u->list[i];
-	const struct action *action = sending->action;
+	struct sync_folder *folder = u->list[i].folder;
+	const struct action *action = u->list[i].action;
 	struct error err;
-	int fd = maildir_open_file(sending->folder->dir, action->base, NULL, NULL, &err);
+	int fd;
 
+	use_directory(u, folder);
+	if (folder_open_dir(u->account, folder, &err) != 0)
+		return -1;
+	fd = maildir_open_file(folder->dir, action->base, NULL, NULL, &err);
 	if (fd >= 0 && !unchanged(fd, action->file)) {
 		close(fd);
 		fd = -1;
@@ -72,6 +84,7 @@ static int send_batch(struct upload *u)
 		};
 	}
 	result = imap_append(u->worker->conn, u->appends, u->n, &source, u->err);
+	use_directory(u, NULL);
 	result = upload_settle(u, result);
 	u->n = 0;
 	return result;
@@ -86,7 +99,8 @@ static int ensure_facts(struct upload *u, struct sync_folder *folder, struct act
 
 	if (action->file != NULL)
 		return 0;
-	if (maildir_examine(folder->dir, action->base, &facts, u->err) != 0)
+	if (folder_open_dir(u->account, folder, u->err) != 0 ||
+	    maildir_examine(folder->dir, action->base, &facts, u->err) != 0)
 		return -1;
 	action->file = facts_keep(&folder->snapshot, &facts);
 	return 0;
@@ -148,7 +162,10 @@ static int upload_folder(struct upload *u, struct sync_folder *folder)
 static int upload_folders(struct upload *u, struct sync_folder **folders, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (upload_folder(u, folders[i]) == 0)
+		int result = upload_folder(u, folders[i]);
+
+		folder_close_dir(folders[i]);
+		if (result == 0)
 			continue;
 		if (!error_is_local_to_folder(u->err))
 			return -1;

@@ -20,6 +20,7 @@ struct upload {
 	struct sending *list;
 	struct imap_append *appends; /* of each */
 	size_t n;
+	struct sync_folder *open; /* whose directory is; or NULL */
 	struct error *err;
 };
 

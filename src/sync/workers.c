@@ -284,34 +284,67 @@ static int settle_step(struct worker *worker, struct sync_folder *folder, int re
 	return 0;
 }
 
+struct burst {
+	struct sync_folder **list;
+	size_t n;
+	size_t next; /* the first that is not begun */
+	bool begun[AHEAD];
+	bool *rest; /* those that fn must do */
+};
+
+/* Sends for one or more, as many as may be under way. */
+static int begin_some(struct worker *worker, const struct folder_pass *pass, struct burst *burst,
+		      struct error *err)
+{
+	do {
+		size_t i = burst->next++;
+		int result = worker->conn == NULL ? 1 : pass->begin(worker, burst->list[i], err);
+
+		burst->begun[i] = result == 0;
+		result = settle_step(worker, burst->list[i], result, err);
+		if (result < 0)
+			return -1;
+		burst->rest[i] = result == 1;
+	} while (burst->next < burst->n &&
+		 (worker->conn == NULL || imap_begun_has_room(worker->conn)));
+	if (worker->conn != NULL)
+		imap_begun_send(worker->conn);
+	return 0;
+}
+
+/* Reads for those from first on that were begun. */
+static int finish_some(struct worker *worker, const struct folder_pass *pass, struct burst *burst,
+		       size_t first, struct error *err)
+{
+	for (size_t i = first; i < burst->next; i++) {
+		int result;
+
+		if (!burst->begun[i])
+			continue;
+		result = worker->conn == NULL ? 1 : pass->finish(worker, burst->list[i], err);
+		result = settle_step(worker, burst->list[i], result, err);
+		folder_close_dir(burst->list[i]);
+		if (result < 0)
+			return -1;
+		burst->rest[i] = result == 1;
+	}
+	return 0;
+}
+
 /* Sends for all of them, then reads for all of them; rest: those that fn must do. */
 static int go_ahead(struct worker *worker, const struct folder_pass *pass,
 		    struct sync_folder **list, size_t n, bool *rest, struct error *err)
 {
-	bool begun[AHEAD] = {false};
-	int result;
+	struct burst burst = {.list = list, .n = n, .rest = rest};
 
 	if (worker_connect(worker, err) != 0)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		result = worker->conn == NULL ? 1 : pass->begin(worker, list[i], err);
-		begun[i] = result == 0;
-		result = settle_step(worker, list[i], result, err);
-		if (result < 0)
+	while (burst.next < n) {
+		size_t first = burst.next;
+
+		if (begin_some(worker, pass, &burst, err) != 0 ||
+		    finish_some(worker, pass, &burst, first, err) != 0)
 			return -1;
-		rest[i] = result == 1;
-	}
-	if (worker->conn != NULL)
-		imap_begun_send(worker->conn);
-	for (size_t i = 0; i < n; i++) {
-		if (!begun[i])
-			continue;
-		result = worker->conn == NULL ? 1 : pass->finish(worker, list[i], err);
-		result = settle_step(worker, list[i], result, err);
-		folder_close_dir(list[i]);
-		if (result < 0)
-			return -1;
-		rest[i] = result == 1;
 	}
 	return 0;
 }
@@ -382,7 +415,8 @@ static bool stands_sessions(const struct account *account)
 	return conn == NULL || (imap_capabilities(conn) & CAP_UIDPLUS) != 0;
 }
 
-size_t workers_worth(const struct account *account, size_t folders, size_t messages, bool ahead)
+size_t workers_worth(const struct account *account, size_t folders, size_t messages,
+		     size_t together)
 {
 	size_t open = 0, most;
 
@@ -390,8 +424,7 @@ size_t workers_worth(const struct account *account, size_t folders, size_t messa
 		return folders < 1 ? folders : 1;
 	for (unsigned i = 0; i < account->n_workers; i++)
 		open += account->workers[i].conn != NULL;
-	most = 1 + messages / MESSAGES_A_CONNECTION +
-	       folders / (ahead ? FOLDERS_A_CONNECTION * AHEAD : FOLDERS_A_CONNECTION);
+	most = 1 + messages / MESSAGES_A_CONNECTION + folders / (FOLDERS_A_CONNECTION * together);
 	if (most < open)
 		most = open;
 	if (most > account->n_workers)
@@ -399,24 +432,19 @@ size_t workers_worth(const struct account *account, size_t folders, size_t messa
 	return most < folders ? most : folders;
 }
 
-static bool takes_many(const struct folder_pass *pass)
+/* Folders that a worker takes at a time, at most: none of the others should stand idle meanwhile. */
+static size_t most_together(const struct account *account, const struct folder_pass *pass)
 {
-	return pass->begin != NULL || pass->together != NULL;
-}
+	const struct imap_conn *conn = account->workers[0].conn;
 
-static void set_window(struct job *job, size_t folders)
-{
-	job->window = 1;
-	if (!takes_many(job->pass))
-		return;
-	job->window = (folders + job->workers - 1) / job->workers;
-	if (job->window > AHEAD)
-		job->window = AHEAD;
+	if (pass->begin == NULL && pass->together == NULL)
+		return 1;
+	return conn != NULL && imap_is_far(conn) ? AHEAD : AHEAD_NEAR;
 }
 
 int workers_pass(struct account *account, const struct folder_pass *pass, struct error *err)
 {
-	size_t folders = 0, remote = 0, messages = 0;
+	size_t folders = 0, remote = 0, messages = 0, most = most_together(account, pass);
 	struct job job = {.account = account, .pass = pass};
 
 	for (size_t i = 0; i < account->n_folders; i++) {
@@ -428,9 +456,10 @@ int workers_pass(struct account *account, const struct folder_pass *pass, struct
 	}
 	if (folders == 0)
 		return 0;
-	job.workers = workers_worth(account, remote != 0 ? remote : folders, messages,
-				    takes_many(pass));
+	job.workers = workers_worth(account, remote != 0 ? remote : folders, messages, most);
+	job.window = (folders + job.workers - 1) / job.workers;
+	if (job.window > most)
+		job.window = most;
 	atomic_init(&job.left, folders);
-	set_window(&job, folders);
 	return workers_run(account, job.workers, work, &job, err);
 }

@@ -30,7 +30,7 @@ from tools import BINARY, Failed, Line, Mailtwin, Mbsync
 HERE = os.path.dirname(os.path.abspath(__file__))
 LATE = ["pull", "no-op", "no-op again", "1% flags remote", "1,000 new remote", "1,000 new local",
         "1,000 moved remote", "1,000 moved local"]
-QUIET_RUNS = 5  # in turns: one run of a few milliseconds says little
+QUIET_RUNS = 15  # in turns: one run of a few milliseconds says little
 FEW = ["pull", "no-op", "no-op again", "1% flags remote"]
 
 # (corpus, line, scenarios, most repetitions, most repetitions of mbsync)

@@ -59,6 +59,21 @@ def test_one_connection_for_changes_to_files(user, synced):
     assert_quiet(user, synced)
 
 
+def test_a_long_line(user, synced):
+    """All forty are asked in one write, then the new messages fetched in another."""
+    with user.client() as client:
+        for i, name in enumerate(NAMES):
+            client.append(mail.plain(1000 + i), mailbox=name)
+    with Proxy(("127.0.0.1", user.server.plain), delay=0.025) as proxy:
+        synced.set(port=proxy.port)
+        summary = synced.sync().summary
+    synced.set(port=user.server.plain)
+    assert summary["downloaded"] == len(NAMES)
+    assert summary["round_trips"] <= 7, summary
+    assert_equal(user, synced)
+    assert_quiet(user, synced)
+
+
 def test_pairing_again(user, synced):
     """Without a base each message is recognised by its header."""
     shutil.rmtree(synced.state)
@@ -73,6 +88,18 @@ def test_new_mail_here(user, synced):
     summary = sync_and_settle(user, synced)
     assert summary["uploaded"] == 2 * len(NAMES)
     assert summary["round_trips"] <= FEW, summary
+
+
+def test_new_mail_here_takes_few_descriptors(user, synced):
+    """Of sixteen and more folders that are sent to together, one is open at a time."""
+    for i, name in enumerate(NAMES):
+        deliver(synced, name, 1000 + i)
+    with Proxy(("127.0.0.1", user.server.plain), delay=0.025) as proxy:
+        synced.set(port=proxy.port)
+        summary = synced.sync(before=["prlimit", "--nofile=60:60"]).summary
+    synced.set(port=user.server.plain)
+    assert summary["uploaded"] == len(NAMES)
+    assert_equal(user, synced)
 
 
 def test_new_folders_here(user, synced):
