@@ -46,6 +46,7 @@ static int read_folders(const struct account_config *account, struct arena *aren
 			struct folder_record **folders, size_t *n, struct error *err)
 {
 	struct state *state;
+	int64_t in_order;
 	size_t all, kept = 0;
 	int result;
 
@@ -53,12 +54,17 @@ static int read_folders(const struct account_config *account, struct arena *aren
 	if (state_open(&state, account->state, true, err) != 0)
 		return err->kind == ERROR_NOT_FOUND ? 0 : -1;
 	result = state_get_folders(state, arena, folders, &all, err);
+	in_order = state_in_order(state);
 	state_close(&state);
 	if (result != 0)
 		return -1;
 	for (size_t i = 0; i < all; i++) {
-		if (!(*folders)[i].noselect)
-			(*folders)[kept++] = (*folders)[i];
+		struct folder_record *folder = &(*folders)[i];
+
+		if (folder->last_sync != 0 && folder->last_sync < in_order)
+			folder->last_sync = in_order;
+		if (!folder->noselect)
+			(*folders)[kept++] = *folder;
 	}
 	*n = kept;
 	if (kept > 1)

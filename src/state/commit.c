@@ -231,11 +231,18 @@ static int delete_attempt(struct writer *writer, uint32_t folder, const char *ba
 
 static int put_folder(struct writer *writer, const struct folder_record *folder)
 {
+	const struct text *value = &writer->value;
 	struct key key;
+	MDB_val data;
+	int rc;
 
 	key_of_number(&key, folder->id);
 	value_put_folder(&writer->value, folder);
-	return put(writer, DB_FOLDERS, &key);
+	rc = get(writer, DB_FOLDERS, &key, &data);
+	if (rc == 0 && data.mv_size == value->len &&
+	    memcmp(data.mv_data, value->data, value->len) == 0)
+		return 0;
+	return rc == 0 || rc == MDB_NOTFOUND ? put(writer, DB_FOLDERS, &key) : rc;
 }
 
 /* All keys that begin with the folder, with one cursor: a page is touched once. */

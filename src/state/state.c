@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "state/verify.h"
 
 /* What tells one content of the file from another, without reading it. */
@@ -19,17 +20,40 @@ static void clean_text(const struct stat *st, size_t txnid, char *out, size_t ro
 		 (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, txnid);
 }
 
-/* The text in DIR/clean, as it was left by the last one who closed the state in good order. */
-static void clean_read(const char *dir, char *out, size_t room)
+/* Two lines in DIR/clean: that text, as it was left by the last one who closed the state in good order; and
+ * when all folders were in order (state_note_in_order). */
+static void clean_read(struct state *state)
 {
-	char *path = state_path(dir, "clean");
+	char *path = state_path(state->dir, "clean"), *second, *end;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	ssize_t n = fd >= 0 ? read(fd, out, room - 1) : 0;
+	ssize_t n = fd >= 0 ? read(fd, state->clean, sizeof(state->clean) - 1) : 0;
+	uint64_t seconds;
 
-	out[n > 0 ? n : 0] = '\0';
+	state->clean[n > 0 ? n : 0] = '\0';
+	second = state->clean + strcspn(state->clean, "\n");
+	second += *second != '\0';
+	end = strchr(second, '\n');
+	if (end != NULL) {
+		*end = '\0';
+		if (parse_number(second, INT64_MAX, &seconds))
+			state->in_order = (int64_t)seconds;
+	}
+	*second = '\0';
 	if (fd >= 0)
 		close(fd);
 	free(path);
+}
+
+/* In place, so that a power cut leaves the old text or the new one. */
+static bool clean_replace(const char *path, const char *text)
+{
+	ssize_t len = (ssize_t)strlen(text);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool done = fd >= 0 && pwrite(fd, text, (size_t)len, 0) == len && ftruncate(fd, len) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return done;
 }
 
 /* Not durable and not needed: without it the next one walks the pages. */
@@ -38,6 +62,7 @@ static void clean_write(struct state *state)
 	char text[CLEAN_ROOM];
 	MDB_envinfo info;
 	struct stat st;
+	size_t len;
 	char *path;
 	int fd;
 
@@ -46,16 +71,25 @@ static void clean_write(struct state *state)
 	    fstat(fd, &st) != 0)
 		return;
 	clean_text(&st, info.me_last_txnid, text, sizeof(text));
-	if (strcmp(text, state->clean) == 0)
+	if (strcmp(text, state->clean) == 0 && !state->noted)
 		return;
+	len = strlen(text);
+	snprintf(text + len, sizeof(text) - len, "%lld\n", (long long)state->in_order);
 	path = state_path(state->dir, "clean");
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd >= 0) {
-		if (write(fd, text, strlen(text)) < 0)
-			log_verbose("cannot write %s", path);
-		close(fd);
-	}
+	if (!clean_replace(path, text))
+		log_verbose("cannot write %s", path);
 	free(path);
+}
+
+void state_note_in_order(struct state *state, int64_t seconds)
+{
+	state->in_order = seconds;
+	state->noted = true;
+}
+
+int64_t state_in_order(const struct state *state)
+{
+	return state->in_order;
 }
 
 static int damaged(const struct state *state, const char *reason, struct error *err)
@@ -218,7 +252,7 @@ static int open_file(struct state *state, int fd, struct error *err)
 		return damaged(state, "data.mdb is not a file", err);
 	if (!verify_begin(&file, fd))
 		return damaged(state, file.reason, err);
-	clean_read(state->dir, state->clean, sizeof(state->clean));
+	clean_read(state);
 	clean_text(&st, file.txnid, text, sizeof(text));
 	clean = strcmp(text, state->clean) == 0;
 	if (environment_open(state, &file, err) != 0)

@@ -52,6 +52,11 @@ int state_load_keywords(struct state *state, struct keyword_pool *pool, struct e
 /* All folders, strings in the arena; *folders is an array in the arena. */
 int state_get_folders(struct state *state, struct arena *arena, struct folder_record **folders,
 		      size_t *n, struct error *err);
+/* When a run found all folders of the base in order (seconds since 1970; 0: never): that they were synchronized
+ * then, whatever is in their records, so that a run without changes writes no page. Kept by state_close
+ * beside the base, and not durable: after a power cut it may be an earlier time. */
+void state_note_in_order(struct state *state, int64_t seconds);
+int64_t state_in_order(const struct state *state);
 uint32_t state_new_folder_id(struct state *state); /* unique; durable with the next commit */
 
 /* Walks the records of a folder by ascending UID; the record and its base name live until the
@@ -88,7 +93,8 @@ void state_put_record(struct state_batch *batch, uint32_t folder, const struct r
 void state_delete_record(struct state_batch *batch, uint32_t folder, uint32_t uid);
 void state_put_attempt(struct state_batch *batch, const struct attempt *attempt);
 void state_delete_attempt(struct state_batch *batch, uint32_t folder, const char *base);
-void state_put_folder(struct state_batch *batch, const struct folder_record *folder);
+void state_put_folder(struct state_batch *batch,
+		      const struct folder_record *folder); /* if it is news */
 /* The folder, its records, files and attempts. */
 void state_delete_folder(struct state_batch *batch, uint32_t folder);
 void state_put_meta(struct state_batch *batch, const struct state_meta *meta);

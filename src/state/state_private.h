@@ -48,7 +48,9 @@ struct state {
 	uint32_t changed_uid;
 	unsigned changed;       /* records that stand between those changed, since then */
 	bool sound;             /* the file was found to be, when it was opened */
-	char clean[CLEAN_ROOM]; /* what DIR/clean says (state.c) */
+	char clean[CLEAN_ROOM]; /* the first line of DIR/clean (state.c) */
+	int64_t in_order;       /* the second */
+	bool noted;             /* in_order is news */
 };
 
 /* Big-endian numbers, so that cursors run in their order. */

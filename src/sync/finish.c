@@ -101,8 +101,21 @@ static bool is_of_interest(const struct sync_folder *folder)
 	       folder->plan.verb != FOLDER_FORGET;
 }
 
+/* Then one word for all of them will do, and what is unchanged is not written. */
+static bool all_in_order(const struct account *account)
+{
+	for (size_t i = 0; i < account->n_folders; i++) {
+		const struct sync_folder *folder = &account->folders[i];
+
+		if (folder->incomplete || folder->failed || folder->plan.verb == FOLDER_BAD ||
+		    (folder->record.id != 0 && !is_of_interest(folder)))
+			return false;
+	}
+	return true;
+}
+
 static int finish(struct account *account, struct sync_folder *folder,
-		  const struct attempt *attempts, size_t n, struct error *err)
+		  const struct attempt *attempts, size_t n, bool in_order, struct error *err)
 {
 	struct state_batch *batch = account->workers[0].batch;
 	bool complete = !folder->incomplete && !folder->failed && folder->plan.verb != FOLDER_BAD;
@@ -110,7 +123,8 @@ static int finish(struct account *account, struct sync_folder *folder,
 	if (folder->loaded)
 		recount(account, folder, attempts, n);
 	if (!folder->loaded && folder->plan.verb != FOLDER_BAD) {
-		folder->record.last_sync = (int64_t)time(NULL);
+		if (!in_order || folder->record.last_sync == 0)
+			folder->record.last_sync = (int64_t)time(NULL);
 	} else if (complete) {
 		keep_look(folder);
 		if (note_new_directory(account, folder, err) != 0)
@@ -123,9 +137,11 @@ static int finish(struct account *account, struct sync_folder *folder,
 int finish_all(struct account *account, struct error *err)
 {
 	struct attempt *attempts;
+	bool in_order;
 	size_t n;
 
 	leave_open(account);
+	in_order = all_in_order(account);
 	if (state_get_attempts(account->state, account->arena, &attempts, &n, err) != 0)
 		return -1;
 	for (size_t i = 0; i < account->n_folders; i++) {
@@ -134,10 +150,14 @@ int finish_all(struct account *account, struct error *err)
 		if (folder->failed && folder->plan.verb != FOLDER_BAD && !folder->loaded)
 			continue;
 		if (is_of_interest(folder) && !(folder->failed && !folder->incomplete) &&
-		    finish(account, folder, attempts, n, err) != 0)
+		    finish(account, folder, attempts, n, in_order, err) != 0)
 			return -1;
 		account->summary->folders += is_of_interest(folder);
 		account->summary->messages += is_of_interest(folder) ? folder->record.messages : 0;
 	}
-	return state_commit(account->workers[0].batch, account->keywords, err);
+	if (state_commit(account->workers[0].batch, account->keywords, err) != 0)
+		return -1;
+	if (in_order)
+		state_note_in_order(account->state, (int64_t)time(NULL));
+	return 0;
 }

@@ -1,4 +1,5 @@
 """A run with nothing to do writes nothing: no changing command, no file outside the state."""
+import os
 import shutil
 
 import pytest
@@ -103,6 +104,43 @@ def test_nothing_is_printed_off_a_terminal_when_nothing_changed(user, twin):
     assert first.exit == 0 and len(first.stdout.splitlines() + first.error_lines()) == 1, first
     second = twin.run("sync")
     assert (second.exit, second.stdout, second.stderr) == (0, "", "")
+
+
+def test_a_quiet_run_leaves_the_base_alone(user, twin):
+    """Not a page of it is written, and `status` tells of the run all the same, of every folder."""
+    def base():
+        found = os.stat(os.path.join(twin.state, "data.mdb"))
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def last_sync():
+        return {event["last_sync"] for event in twin.run("status", "--json").events}
+
+    fill(user)
+    twin.sync()
+    twin.sync(later=3600)  # directories whose stamps were too young are read once more
+    before, told = base(), last_sync()
+    twin.sync(later=7200)
+    assert base() == before
+    assert len(last_sync()) == 1 and max(last_sync()) > max(told), (told, last_sync())
+    with user.client() as client:
+        client.store([1], "+FLAGS", ["\\Flagged"], "INBOX")
+    twin.sync(later=10800)
+    assert base() != before
+    assert len(last_sync()) == 1, "those that were left as they are, too"
+
+
+def test_what_is_not_in_order_is_not_told_so(user, twin):
+    """A folder that could not be synchronized keeps its time, the others get theirs."""
+    fill(user)
+    twin.sync()
+    twin.sync(later=3600)
+    path = twin.tree.path("Entwürfe")
+    os.rename(os.path.join(path, "cur"), os.path.join(path, "away"))
+    with open(os.path.join(path, "cur"), "w"):
+        pass
+    twin.run("sync", later=7200)
+    told = {event["folder"]: event["last_sync"] for event in twin.run("status", "--json").events[:-1]}
+    assert told["Entwürfe"] < told["INBOX"] == told["Archive/2024"], told
 
 
 def test_a_quiet_account_costs_one_round_trip(user, make_twin):

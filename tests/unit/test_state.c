@@ -301,6 +301,41 @@ static bool same_folder(const struct folder_record *a, const struct folder_recor
 	       x.pending == y.pending;
 }
 
+/* A run that changes nothing writes no page, and tells when it was in a file beside the base. */
+static void test_in_order(void)
+{
+	struct folder_record a;
+	struct stat before, after;
+	char path[300];
+	struct bed bed;
+
+	bed_directory(&bed);
+	bed_path(&bed, "data.mdb", path, sizeof(path));
+	CU_ASSERT_EQUAL_FATAL(bed_open(&bed), 0);
+	CU_ASSERT_EQUAL(state_in_order(bed.state), 0);
+	a = make_folder(state_new_folder_id(bed.state), "INBOX");
+	state_put_folder(bed.batch, &a);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL_FATAL(stat(path, &before), 0);
+	for (int64_t time = 1700000000; time < 20000000000; time *= 2) {
+		reopen(&bed);
+		state_put_folder(bed.batch, &a);
+		CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+		state_note_in_order(bed.state, time);
+		reopen(&bed);
+		CU_ASSERT_EQUAL(state_in_order(bed.state), time);
+	}
+	CU_ASSERT_EQUAL(stat(path, &after), 0);
+	CU_ASSERT(before.st_mtim.tv_sec == after.st_mtim.tv_sec &&
+		  before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+	a.unread++;
+	state_put_folder(bed.batch, &a);
+	CU_ASSERT_EQUAL(bed_commit(&bed), 0);
+	CU_ASSERT_EQUAL(stat(path, &after), 0);
+	CU_ASSERT(before.st_mtim.tv_nsec != after.st_mtim.tv_nsec);
+	bed_remove(&bed);
+}
+
 static void test_folders(void)
 {
 	struct folder_record *folders, a, b;
@@ -502,6 +537,7 @@ static const struct test_case cases[] = {
 	{"lengths of base names", test_base_lengths},
 	{"walks", test_walks},
 	{"folders", test_folders},
+	{"in order", test_in_order},
 	{"attempts", test_attempts},
 	{"meta", test_meta},
 	{"keywords", test_keywords},
