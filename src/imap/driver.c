@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "imap/etpan_absent.h"
+
 #define BUFFER_SIZE ((size_t)8 << 10)
 
 static ssize_t low_read(mailstream_low *low, void *data, size_t len)

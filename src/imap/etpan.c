@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "imap/etpan_absent.h"
 #include "imap/etpan_private.h"
 
 /* ---- STATUS items that libetpan does not know ---- */

@@ -12,6 +12,7 @@ src_imap_libimap_a_SOURCES = \
 	src/imap/deflate.c \
 	src/imap/driver.c \
 	src/imap/etpan.c \
+	src/imap/etpan_absent.h \
 	src/imap/etpan_private.h \
 	src/imap/explain.c \
 	src/imap/fetch.c \
