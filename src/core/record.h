@@ -32,8 +32,8 @@ struct record {
 	struct hash content; /* of the file */
 	struct hash header;  /* of the server's header block */
 	struct hash id;      /* of EMAILID, X-GM-MSGID or X-GUID; none if the server has none */
-	const char *
-		reason; /* why a SKIPPED or UNFETCHED message is not here; "" or NULL else. Borrowed */
+	/* Why a SKIPPED or UNFETCHED message is not here; "" or NULL else. Borrowed. */
+	const char *reason;
 };
 
 /* The identity of a directory's contents. A device number is no identity over a reboot, so

@@ -131,8 +131,7 @@ struct imap_creation {
 	const char *mailbox; /* the wire name */
 	/* out */
 	bool made;
-	struct error
-		err; /* why it was not: ALREADYEXISTS is ERROR_REFUSED, but for INBOX success */
+	struct error err; /* why it was not; ALREADYEXISTS: ERROR_REFUSED, but for INBOX success */
 };
 /* CREATE of all in one write, in this order, then SUBSCRIBE of those that were made (a failure there is not
  * an error). Fails only with the connection. */
