@@ -102,7 +102,13 @@ def missed(row, ours):
 def seconds(value):
     if value is None:
         return "-"
-    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+    return f"{value:.3g}"
+
+
+def times(value):
+    if not value:
+        return "-"
+    return f"{value:.2f}x" if value < 2 else f"{value:.1f}x"
 
 
 def size(value):
@@ -138,13 +144,12 @@ def table(rows):
             place = (row["corpus"], row["line"])
             out += ["", f"### {place[0]}, {place[1]}", "", "| " + " | ".join(HEAD) + " |",
                     "|" + " --- |" * len(HEAD)]
-        ratio = f"{row['ratio']:.1f}x" if row["ratio"] else "-"
-        to_limit = f"{row['to_limit']:.1f}x" if row["to_limit"] else "-"
         met = {None: "", True: "met", False: "missed: " + ", ".join(row["missed"])}[row["met"]]
         if row["ratio"] and row["ratio"] < 1:
             met = (met + " BEHIND").strip()
         cells = [row["scenario"], *tool_cells(row.get("mailtwin")), *tool_cells(row.get("mbsync")),
-                 ratio, seconds(row["limit_seconds"]), to_limit, seconds(row["target"]), met]
+                 times(row["ratio"]), seconds(row["limit_seconds"]), times(row["to_limit"]),
+                 seconds(row["target"]), met]
         out.append("| " + " | ".join(cells) + " |")
     failures = [f"- {row['corpus']}, {row['line']}, {row['scenario']}, {tool}: {row[tool]['why']}"
                 for row in rows for tool in ("mailtwin", "mbsync")
