@@ -211,7 +211,8 @@ struct folder_pass {
 	folders_fn *together; /* instead of begin and finish */
 	bool chained;         /* likewise */
 };
-#define AHEAD IMAP_MOST_BEGUN /* on a long line; on a short one turns cost little: */
+/* That many folders at most, on a long line; and on a short one, where turns cost little. */
+#define AHEAD IMAP_MOST_BEGUN
 #define AHEAD_NEAR 16
 /* Calls fn once for each of n workers, at the same time. Fails with what failed first. */
 typedef int worker_fn(struct worker *worker, void *ctx, struct error *err);
