@@ -24,6 +24,11 @@ void state_batch_free(struct state_batch **batch)
 	*batch = NULL;
 }
 
+size_t state_batch_size(const struct state_batch *batch)
+{
+	return batch->n;
+}
+
 bool state_batch_empty(const struct state_batch *batch)
 {
 	return batch->n == 0;

@@ -87,6 +87,7 @@ struct state_batch;
 struct state_batch *state_batch_new(struct state *state);
 void state_batch_free(struct state_batch **batch); /* drops what was not committed */
 bool state_batch_empty(const struct state_batch *batch);
+size_t state_batch_size(const struct state_batch *batch); /* changes */
 /* Giving a base name to a record takes it from another record of the folder, in the same
  * transaction (files: one file, one record). Inserts or replaces. */
 void state_put_record(struct state_batch *batch, uint32_t folder, const struct record *record);

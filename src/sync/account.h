@@ -183,9 +183,13 @@ int account_begin_writing(struct account *account, struct error *err);
 int account_raise_epoch(struct account *account, struct error *err);
 int account_note_full_check(struct account *account, struct error *err); /* after a full run */
 
-/* Records that may be committed in any portions are: a transaction holds each page that it changes in
- * memory, and a record may mean two. */
+/* Records that may be committed in any portions are, also those of several folders together: a transaction holds
+ * each page that it changes in memory, and a record may mean two. */
 #define COMMIT_AT_ONCE 256
+/* Commits the worker's batch if it is large enough. */
+int worker_commit_some(struct worker *worker, struct error *err);
+/* What such a pass has left in the batches, whatever became of the pass (result): returns result, or -1. */
+int workers_commit(struct account *account, int result, struct error *err);
 
 /* ---- workers.c ---- */
 typedef int folder_fn(struct worker *worker, struct sync_folder *folder, struct error *err);

@@ -397,19 +397,17 @@ static int book(struct flagging *f, struct flag_job *job, struct arena *arena, s
 /* Each record by itself: what is not written is found equal on both sides in the next run. */
 static int book_all(struct flagging *f, struct error *err)
 {
-	struct arena *arena = arena_new();
 	int result = 0;
 
 	for (size_t i = 0; result == 0 && i < f->n; i++) {
+		struct arena *arena = arena_new(); /* of this record only */
+
 		result = book(f, &f->jobs[i], arena, err);
-		if (result != 0 || (i + 1) % COMMIT_AT_ONCE != 0)
-			continue;
-		result = state_commit(f->worker->batch, f->account->keywords, err);
+		if (result == 0)
+			result = worker_commit_some(f->worker, err);
 		arena_free(&arena);
-		arena = arena_new();
 	}
-	arena_free(&arena);
-	return result == 0 ? state_commit(f->worker->batch, f->account->keywords, err) : result;
+	return result;
 }
 
 static int change_flags(struct worker *worker, struct sync_folder *folder, struct error *err)
@@ -461,7 +459,7 @@ int flag_all(struct account *account, struct error *err)
 	int result;
 
 	hand_out(account, jobs, n);
-	result = workers_pass(account, &pass, err);
+	result = workers_commit(account, workers_pass(account, &pass, err), err);
 	free(jobs);
 	return result;
 }

@@ -128,8 +128,6 @@ static int delete_file(struct worker *worker, struct sync_folder *folder, struct
 /* Record by record they may be forgotten: one that is left is found gone on both sides in the next run. */
 static int forget_deleted(struct worker *worker, struct sync_folder *folder, struct error *err)
 {
-	size_t n = 0;
-
 	for (size_t i = 0; i < folder->n_actions; i++) {
 		const struct action *action = &folder->actions[i];
 
@@ -137,11 +135,10 @@ static int forget_deleted(struct worker *worker, struct sync_folder *folder, str
 		    !action->done)
 			continue;
 		state_delete_record(worker->batch, folder->record.id, action->uid);
-		if (++n % COMMIT_AT_ONCE == 0 &&
-		    state_commit(worker->batch, worker->account->keywords, err) != 0)
+		if (worker_commit_some(worker, err) != 0)
 			return -1;
 	}
-	return state_commit(worker->batch, worker->account->keywords, err);
+	return 0;
 }
 
 static int delete_files(struct worker *worker, struct sync_folder *folder, struct error *err)
@@ -194,5 +191,5 @@ int remove_all(struct account *account, struct error *err)
 	static const struct folder_pass pass = {
 		.wants = wants_removal, .remote = removes_remote, .fn = remove_messages};
 
-	return workers_pass(account, &pass, err);
+	return workers_commit(account, workers_pass(account, &pass, err), err);
 }

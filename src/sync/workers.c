@@ -167,6 +167,27 @@ static int do_folder(struct worker *worker, struct sync_folder *folder,
 	return 0;
 }
 
+int worker_commit_some(struct worker *worker, struct error *err)
+{
+	if (state_batch_size(worker->batch) < COMMIT_AT_ONCE)
+		return 0;
+	return state_commit(worker->batch, worker->account->keywords, err);
+}
+
+int workers_commit(struct account *account, int result, struct error *err)
+{
+	for (unsigned i = 0; i < account->n_workers; i++) {
+		struct error late;
+
+		if (state_commit(account->workers[i].batch, account->keywords, &late) == 0)
+			continue;
+		if (result == 0)
+			*err = late;
+		result = -1;
+	}
+	return result;
+}
+
 /* ---- several at once ---- */
 
 struct crew {

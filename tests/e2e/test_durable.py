@@ -91,3 +91,21 @@ def test_the_order_outlasts_a_loss_of_power(user, twin, number):
     synchronisations = sum(disk.counts[call] for call in ("fsync", "fdatasync", "syncfs"))
     if disk.counts["syncfs"]:  # little else was waiting to be written
         assert synchronisations < number / 4, disk.counts
+
+
+def test_changes_in_many_folders_share_their_commits(user, twin):
+    """The records of forty folders go into few transactions; each directory is synchronised by itself."""
+    names = [f"list-{i:02}" for i in range(40)]
+    with user.client() as client:
+        for name in names:
+            client.create(name)
+            client.append_many(mail.batch(0, 5), name)
+    twin.sync()
+    with user.client() as client:
+        for name in names:
+            client.store([1], "FLAGS", ["\\Answered"], name)
+            client.expunge([2], name)
+    counts = collections.Counter(call for call, _, _ in calls_of(twin))
+    assert counts["fdatasync"] <= 8, counts
+    assert counts["fsync"] >= len(names), counts
+    assert_equal(user, twin)
