@@ -83,8 +83,8 @@ struct folder_record {
 	bool restoring; /* the base or the Maildir came out of a backup */
 	struct stamp stamps[STAMP_COUNT];
 	uint32_t letters[LETTER_COUNT]; /* keyword id of the letters a..z; 0: none */
-	int64_t last_sync;              /* seconds since 1970; 0: never */
-	uint32_t messages;              /* counts for status, as of last_sync */
+	int64_t last_sync; /* seconds since 1970; 0: never. The account may know of a later one */
+	uint32_t messages; /* counts for status, as of then */
 	uint32_t unread;
 	uint32_t held;
 	uint32_t parked; /* attempts and records that are given up until something changes */
