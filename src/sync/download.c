@@ -331,7 +331,6 @@ int download_all(struct account *account, struct error *err)
 						.fn = download};
 	int result = workers_pass(account, &pass, err);
 
-	for (unsigned i = 0; result == 0 && i < account->n_workers; i++)
-		result = state_commit(account->workers[i].batch, account->keywords, err);
-	return result;
+	/* Of a pass that failed, records may say `arriving' of files that never had a name. */
+	return result == 0 ? workers_commit(account, 0, err) : result;
 }
